@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A superblock's key: mountinfo's major:minor (proc(5)). Not st_dev: btrfs gives each subvolume
+ * another. */
+typedef uint64_t SfDevice;
+#define SF_DEVICE(major, minor) (((SfDevice)(major) << 32) | (uint32_t)(minor))
+#define SF_DEVICE_MAJOR(device) ((uint32_t)((device) >> 32))
+#define SF_DEVICE_MINOR(device) ((uint32_t)(device))
+
+/* One line of the mount table. */
+typedef struct {
+	int id;
+	int parent;
+	SfDevice device;
+	char *subtree; /* the root of the mount within its filesystem; "/" unless a bind mount or
+			  subvolume */
+	char *path;    /* the mount point, unescaped */
+	char *fstype;
+	char *source;
+	char *super_options;
+	bool superblock_read_only;
+	bool visible; /* @path leads to this mount: neither it nor a folder above it is covered by
+			 another */
+	bool is_deleted; /* the mount point is gone ("//deleted") */
+} SfMount;
+
+/* The mount table of one namespace, in the kernel's order. */
+typedef struct {
+	GPtrArray *mounts;     /* of SfMount */
+	GHashTable *by_device; /* SfDevice* -> GPtrArray of SfMount (not owned), in table order */
+	GHashTable *by_path;   /* path -> GPtrArray of SfMount (not owned): several where mounts are
+				  stacked */
+} SfMounts;
+
+/**
+ * sf_mounts_read:
+ * @path: a mountinfo file, such as "/proc/self/mountinfo"
+ * @error: domain %SF_ERROR
+ *
+ * Reads the table with libmount and works out what is visible. Touches none of the mount points.
+ * Linear.
+ *
+ * Returns: (transfer full) (nullable): free with sf_mounts_free()
+ */
+SfMounts *sf_mounts_read(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void sf_mounts_free(SfMounts *mounts);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfMounts, sf_mounts_free)
+
+/* (nullable): the mounts of one superblock, in table order. */
+const GPtrArray *sf_mounts_of_device(const SfMounts *mounts, SfDevice device);
+
+/* (nullable): the mount whose path is the longest prefix of @path, the topmost where several are
+ * stacked. */
+const SfMount *sf_mounts_find_holder(const SfMounts *mounts, const char *path);

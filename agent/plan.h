@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <stdbool.h>
+
+#include "agent/mounts.h"
+
+/* What a plan holds at most; the record and the freezer are sized by it. */
+#define SF_PLAN_MAX_TARGETS 4096
+#define SF_PLAN_MAX_EDGES 16384
+
+/* One superblock that will be frozen (or, where its filesystem cannot, synced). */
+typedef struct {
+	SfDevice device;
+	char *root;       /* "/" , or another namespace's root; @mountpoint is below it */
+	char *mountpoint; /* the one it is opened through: visible, a directory where there is one
+			   */
+	int mount_id;     /* of that mount */
+	char *fstype;
+	char *source;           /* as the mount table names it, such as "/dev/vda1" */
+	GPtrArray *mountpoints; /* of char*: all of them, in table order */
+	GArray *devices;     /* of SfDevice: the block devices of the superblock itself (its write
+				counters) */
+	bool backing_hidden; /* something below it is not shown by the kernel: before all that was
+				mounted earlier */
+	int fd;              /* -1 until it is opened */
+} SfTarget;
+
+/* A superblock that is left out, and why. */
+typedef enum {
+	SF_LEFT_OUT_PSEUDO,
+	SF_LEFT_OUT_NETWORK,
+	SF_LEFT_OUT_FUSE,
+	SF_LEFT_OUT_OVERLAY,
+	SF_LEFT_OUT_READ_ONLY,
+	SF_LEFT_OUT_UNSUPPORTED, /* on a disk, but the kernel has no freeze for its kind (ZFS) */
+	SF_LEFT_OUT_EXCLUDED,    /* by configuration */
+	SF_LEFT_OUT_NOT_NAMED,   /* the request named others */
+} SfLeftOutReason;
+
+typedef struct {
+	SfDevice device;
+	char *mountpoint; /* its first */
+	char *fstype;
+	char *source;
+	SfLeftOutReason reason;
+} SfLeftOut;
+
+/* before (an index into targets) must be frozen before after is begun, and thawed after it. */
+typedef struct {
+	uint16_t before, after;
+} SfPlanEdge;
+
+typedef struct {
+	GPtrArray *targets;  /* of SfTarget, in freezing order */
+	GArray *edges;       /* of SfPlanEdge */
+	GPtrArray *left_out; /* of SfLeftOut, in table order */
+	GPtrArray *warnings; /* of char*, for people */
+	bool is_whole;       /* no mount points were named */
+} SfPlan;
+
+/* Where a plan reads; all of it can be a fixture tree. Strings are not owned. */
+typedef struct {
+	const char *mountinfo;        /* "/proc/self/mountinfo" */
+	const char *proc, *sys, *dev; /* "/proc", "/sys", "/dev" */
+	const char *run;              /* the folder of the record, for the warning */
+	const char *const *include;   /* (nullable): patterns: a glob on mount points, "type:NAME",
+					 "device:PATH" */
+	const char *const *exclude;   /* (nullable): the same */
+} SfPlanSource;
+
+/**
+ * sf_plan_new:
+ * @source: where to read, and what the configuration leaves out
+ * @mountpoints: (nullable): freeze only the filesystems mounted at these paths (any of their mount
+ * points; a trailing slash does not matter); %NULL: all
+ * @error: domain %SF_ERROR: an unknown path, one that cannot be frozen (with the reason), a cycle
+ * (with its members), a superblock without a path to open it through, more than SF_PLAN_MAX_TARGETS
+ *
+ * Reads the mount table and sysfs; opens nothing and stats no mount point.
+ *
+ * Returns: (transfer full) (nullable): the plan
+ */
+SfPlan *sf_plan_new(const SfPlanSource *source, const char *const *mountpoints,
+		    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Closes the fds of the targets too. */
+void sf_plan_free(SfPlan *plan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfPlan, sf_plan_free)
+
+/* Whether both plans freeze the same superblocks through the same mounts, in the same order and by
+ * the same edges. */
+bool sf_plan_equal(const SfPlan *a, const SfPlan *b);
+
+/* The wire's name of a reason: "pseudo", "network", "fuse", "overlay", "read-only", "unsupported",
+ * "excluded", "not-named". */
+const char *sf_left_out_reason_name(SfLeftOutReason reason);
+
+/* Whether a superblock left out for this reason may hold data that the snapshot then does not
+ * cover. */
+bool sf_left_out_reason_is_uncovered(SfLeftOutReason reason);
+
+/**
+ * sf_plan_to_json:
+ *
+ * Returns: (transfer full): what snapfreeze-plan answers: {"filesystems": [{"mountpoint", "device",
+ * "major-minor", "fstype", "mountpoints", "devices": ["8:1"], "after": [mount points that are
+ * frozen first], "backing-hidden"}], "left-out": [{"mountpoint", "device", "fstype", "reason"}],
+ * "warnings": [str]}
+ */
+JsonNode *sf_plan_to_json(const SfPlan *plan);

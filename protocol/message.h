@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+#include <stdbool.h>
+
+/* One request, as it stood in a message. */
+typedef struct {
+	char *command;         /* "execute" */
+	JsonObject *arguments; /* (nullable): "arguments", where there were some */
+	JsonNode *id;          /* (nullable): "id", any JSON type, echoed in the reply */
+} SfRequest;
+
+void sf_request_free(SfRequest *request);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfRequest, sf_request_free)
+
+/**
+ * sf_request_parse:
+ * @text: a message as sf_frame_next() hands it out
+ * @out_id: (out) (transfer full) (nullable): on failure the message's id, where it had one, for the
+ * error reply
+ * @error: domain %SF_ERROR, with the wire's text ("QMP input …")
+ *
+ * Returns: (transfer full) (nullable): the request
+ */
+SfRequest *sf_request_parse(const char *text, JsonNode **out_id,
+			    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
+ * sf_json_write:
+ * @out: where to append
+ * @node: any JSON value
+ *
+ * Appends @node as QEMU writes it: one line, pure ASCII (others as \u escapes, surrogate pairs
+ * beyond the basic plane), ", " and ": " as separators.
+ */
+void sf_json_write(GString *out, JsonNode *node);
+
+/* The reply line to a request, newline included: {"return": …} with @id (nullable) behind it. Takes
+ * nothing. */
+char *sf_reply_return(JsonNode *result, JsonNode *id);
+/* {"error": {"class": …, "desc": …}}, with @id (nullable) before it. */
+char *sf_reply_error(const GError *error, JsonNode *id);
+/* {"execute": …, "arguments": …} (arguments nullable) and a newline: what a client sends. */
+char *sf_request_write(const char *command, JsonObject *arguments);
