@@ -6,9 +6,10 @@
 
 #include "protocol/error.h"
 
-/* clang-format off: it would split the quark's name */
-G_DEFINE_QUARK(sf - error, sf_error)
-/* clang-format on */
+GQuark sf_error_quark(void)
+{
+	return g_quark_from_static_string("sf-error-quark");
+}
 
 const char *sf_error_class(const GError *error)
 {
