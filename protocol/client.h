@@ -49,7 +49,7 @@ bool sf_client_sync(SfClient *client, unsigned int timeout_ms,
  * @arguments: (nullable) (transfer none)
  * @timeout_ms: until the whole reply is there
  * @error: domain %SF_CLIENT_ERROR; after anything but SF_CLIENT_ERROR_REFUSED the connection must
- * be synced anew
+ * be synced anew: until then every call fails with SF_CLIENT_ERROR_PROTOCOL and sends nothing
  *
  * Returns: (transfer full) (nullable): the reply's "return"
  */

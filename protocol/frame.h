@@ -30,9 +30,9 @@ extern const SfFrameLimits sf_frame_default_limits;
 typedef enum {
 	SF_FRAME_MORE,    /* all bytes are used up, no message is complete */
 	SF_FRAME_MESSAGE, /* one whole JSON value */
-	SF_FRAME_ERROR,   /* a malformed or oversized one; it is skipped, what comes next is read
-			     afresh */
-	SF_FRAME_RESET,   /* 0xFF: the host starts afresh; what was half read is discarded */
+	SF_FRAME_ERROR, /* a malformed or oversized one, told as soon as it is seen; the rest of it
+			   is skipped, the next one is read afresh */
+	SF_FRAME_RESET, /* 0xFF: the host starts afresh; what was half read is discarded */
 } SfFrameEvent;
 
 /* @limits is copied. Free with sf_frame_free(). */
@@ -43,7 +43,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfFrame, sf_frame_free)
 /* Forgets what is half read, as on a new connection. */
 void sf_frame_reset(SfFrame *frame);
 
-/* Whether a message is half read (white space between messages is not one). */
+/* Whether a message is half read, one that was refused and is skipped included (white space between
+ * messages is none). */
 bool sf_frame_is_half_read(const SfFrame *frame);
 
 /**

@@ -33,12 +33,13 @@ SfRequest *sf_request_parse(const char *text, JsonNode **out_id,
  * @node: any JSON value
  *
  * Appends @node as QEMU writes it: one line, pure ASCII (others as \u escapes, surrogate pairs
- * beyond the basic plane), ", " and ": " as separators.
+ * beyond the basic plane), ", " and ": " as separators, floating numbers in 17 digits. Bytes that
+ * are no UTF-8 become U+FFFD.
  */
 void sf_json_write(GString *out, JsonNode *node);
 
-/* The reply line to a request, newline included: {"return": …} with @id (nullable) behind it. Takes
- * nothing. */
+/* The reply line to a request, newline included: {"return": …} with @id (nullable) behind it.
+ * @result (nullable): %NULL: an empty object. Takes nothing. */
 char *sf_reply_return(JsonNode *result, JsonNode *id);
 /* {"error": {"class": …, "desc": …}}, with @id (nullable) before it. */
 char *sf_reply_error(const GError *error, JsonNode *id);
