@@ -318,12 +318,22 @@ static JsonNode *call(SfClient *client, const char *request, int64_t deadline_us
 	return NULL;
 }
 
+/* What is there before a command was sent cannot be its answer. A closed connection is not meant:
+ * writing to it tells that better. */
+static bool has_unasked(SfClient *client)
+{
+	struct pollfd entry = {.fd = client->fd, .events = POLLIN};
+
+	return client->input->len > 0 ||
+	       (poll(&entry, 1, 0) > 0 && (entry.revents & (POLLIN | POLLHUP)) == POLLIN);
+}
+
 JsonNode *sf_client_call(SfClient *client, const char *command, JsonObject *arguments,
 			 unsigned int timeout_ms, GError **error)
 {
 	g_autofree char *request = sf_request_write(command, arguments);
 
-	if (client->is_out_of_step || client->input->len > 0) {
+	if (client->is_out_of_step || has_unasked(client)) {
 		client->is_out_of_step = true;
 		throw_client(error, SF_CLIENT_ERROR_PROTOCOL,
 			     "the connection is out of step and must be synced");
