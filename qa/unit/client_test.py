@@ -1,0 +1,554 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The program `snapfreeze` against an agent that this script plays. Nothing is frozen anywhere."""
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.dont_write_bytecode = True
+import tap
+from fake_agent import HANG_UP, NO_REPLY, PATIENCE, FakeAgent, Refusal
+
+SNAPFREEZE = os.path.join(os.environ.get("top_builddir", "."), "snapfreeze")
+
+PLAN = {
+    "filesystems": [
+        {"mountpoint": "/img/inner", "device": "/dev/loop1", "major-minor": "7:1", "fstype": "ext4",
+         "mountpoints": ["/img/inner", "/also"], "devices": ["7:1"], "after": [], "backing-hidden": False},
+        {"mountpoint": "/img", "device": "/dev/loop0", "fstype": "ext4", "after": ["/img/inner"]},
+        {"mountpoint": "/nbd\x1b[2J", "device": "/dev/nbd0", "fstype": "xfs", "after": [],
+         "backing-hidden": True},
+        {"mountpoint": "/", "device": "/dev/vda1", "fstype": "xfs", "after": ["/img"]},
+    ],
+    "left-out": [
+        {"mountpoint": "/proc", "device": "proc", "fstype": "proc", "reason": "pseudo"},
+        {"mountpoint": "/srv", "device": "nas:/srv", "fstype": "nfs4", "reason": "network"},
+    ],
+    "warnings": ["/run is not on tmpfs"],
+}
+FROZEN = {
+    "id": 7, "frozen": 2, "deadline-ms": 300000, "flush-ms": 1234, "freeze-ms": 66, "hooks": [],
+    "filesystems": [
+        {"mountpoint": "/data", "device": "/dev/vdb", "fstype": "xfs", "result": "frozen",
+         "flush-ms": 1200, "freeze-ms": 61},
+        {"mountpoint": "/boot/efi", "device": "/dev/vda1", "fstype": "vfat", "result": "synced",
+         "flush-ms": 3, "freeze-ms": 0}],
+    "not-covered": [{"mountpoint": "/boot/efi", "fstype": "vfat", "reason": "synced"}],
+}
+THAWED = {"consistent": True, "reasons": [], "frozen-ms": 2100, "thaw-ms": 30, "thawed": 2,
+          "filesystems": [{"mountpoint": "/data", "result": "thawed", "thaw-ms": 12}], "hooks": []}
+BROKEN = dict(THAWED, consistent=False, reasons=["written-while-frozen: /data"])
+
+
+def environment(**more):
+    clean = {name: value for name, value in os.environ.items()
+             if name not in ("SNAPFREEZE_SOCKET", "NO_COLOR")}
+    return {**clean, "LC_ALL": "C.UTF-8", **more}
+
+
+def command_line(agent, *words):
+    socket = ["--socket", agent.path] if agent else []
+    return [SNAPFREEZE, *socket, *words]
+
+
+def snapfreeze(agent, *words, stdin="", **env):
+    return subprocess.run(command_line(agent, *words), input=stdin, capture_output=True, text=True,
+                          timeout=PATIENCE, env=environment(**env), check=False)
+
+
+@contextlib.contextmanager
+def running(agent, *words, stdout=subprocess.PIPE):
+    process = subprocess.Popen(command_line(agent, *words), stdout=stdout, stderr=subprocess.PIPE,
+                               text=True, env=environment())
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream and not stream.closed:
+                stream.close()
+
+
+def finish(process):
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+def equal(got, expected, context=""):
+    assert got == expected, f"got {got!r}, expected {expected!r} {context}"
+
+
+def holds(text, *parts):
+    for part in parts:
+        assert part in text, f"{part!r} is not in {text!r}"
+
+
+def agent_of_ours(**answers):
+    answers = {name.replace("_", "-"): value for name, value in answers.items()}
+    return FakeAgent({"snapfreeze-freeze": FROZEN, "snapfreeze-thaw": THAWED,
+                      "snapfreeze-extend": {"deadline-ms": 5000}, **answers})
+
+
+def agent_of_qemu():
+    return FakeAgent({"guest-fsfreeze-status": "thawed", "guest-fsfreeze-freeze": 3,
+                      "guest-fsfreeze-freeze-list": 1, "guest-fsfreeze-thaw": 3})
+
+
+# Exit statuses and where to connect
+
+def test_usage_errors_exit_2():
+    for words in ([], ["melt"], ["status", "--nonsense"], ["status", "extra"], ["extend"],
+                  ["extend", "5 parsecs"], ["--timeout", "never", "ping"], ["call"],
+                  ["call", "guest-ping", "[1]"], ["call", "guest-ping", "{"],
+                  ["call", "guest-ping", "{}", "more"], ["freeze", "--hold", "10s", "--lease", "1s"],
+                  ["freeze", "--lease", "-3"], ["thaw", "--foreign", "/x", "--id", "1"]):
+        with FakeAgent({"guest-ping": {}}) as agent:
+            result = snapfreeze(agent, *words)
+            equal(result.returncode, 2, words)
+            holds(result.stderr, "snapfreeze: ", "--help")
+            equal(agent.calls, [], words)
+
+
+def test_no_connection_exits_3():
+    result = snapfreeze(None, "--socket", "/nonexistent/agent.sock", "status")
+    equal((result.returncode, result.stdout), (3, ""))
+
+
+def test_no_answer_exits_3_after_timeout():
+    with FakeAgent({}, silent=True) as agent:
+        start = time.monotonic()
+        result = snapfreeze(agent, "--timeout", "300ms", "ping")
+        equal(result.returncode, 3, result.stderr)
+        assert 0.3 <= time.monotonic() - start < 5
+    with FakeAgent({"guest-ping": lambda _: NO_REPLY}) as agent:
+        equal(snapfreeze(agent, "ping", "--timeout", "300ms").returncode, 3)
+        equal(agent.commands(), ["guest-ping"])
+
+
+def test_hang_up_exits_3():
+    with FakeAgent({"guest-ping": lambda _: HANG_UP}) as agent:
+        equal(snapfreeze(agent, "ping").returncode, 3)
+
+
+def refuse(_):
+    raise Refusal("no \x1b[31mway")
+
+
+def test_refusal_exits_1():
+    with FakeAgent({"snapfreeze-plan": refuse}) as agent:
+        result = snapfreeze(agent, "plan")
+        equal((result.returncode, result.stdout), (1, ""))
+        holds(result.stderr, "GenericError: no ")
+        assert "\x1b" not in result.stderr
+        result = snapfreeze(agent, "plan", "--json")
+        equal(result.returncode, 1)
+        holds(json.loads(result.stdout)["error"]["desc"], "way")
+        equal(json.loads(result.stdout)["error"]["class"], "GenericError")
+
+
+def test_socket_from_environment_and_option():
+    with FakeAgent({"guest-ping": {}}) as agent, FakeAgent({"guest-ping": {}}) as other:
+        equal(snapfreeze(None, "ping", SNAPFREEZE_SOCKET=agent.path).returncode, 0)
+        equal((agent.count("guest-ping"), other.count("guest-ping")), (1, 0))
+        equal(snapfreeze(other, "ping", SNAPFREEZE_SOCKET=agent.path).returncode, 0)
+        equal((agent.count("guest-ping"), other.count("guest-ping")), (1, 1))
+
+
+# What reading commands print
+
+def test_ping():
+    with FakeAgent({"guest-ping": {}}) as agent:
+        result = snapfreeze(agent, "ping")
+        equal(result.returncode, 0)
+        assert result.stdout.startswith("answered in ") and result.stdout.endswith("s\n")
+        assert json.loads(snapfreeze(agent, "ping", "--json").stdout)["round-trip-us"] > 0
+
+
+def test_info():
+    info = {"version": "7.2", "supported_commands": [
+        {"name": "guest-ping", "enabled": True, "success-response": True},
+        {"name": "guest-shutdown", "enabled": False, "success-response": False}]}
+    with FakeAgent({"guest-info": info}) as agent:
+        lines = snapfreeze(agent, "info").stdout.splitlines()
+        equal(lines[0], "Version 7.2")
+        equal(lines[2].split(), ["guest-ping", "yes", "always"])
+        equal(lines[3].split(), ["guest-shutdown", "no", "errors", "only"])
+        equal(json.loads(snapfreeze(agent, "--json", "info").stdout), info)
+
+
+def test_plan_draws_the_order():
+    with FakeAgent({"snapfreeze-plan": PLAN}) as agent:
+        result = snapfreeze(agent, "plan")
+        equal(result.returncode, 0, result.stderr)
+        lines = result.stdout.splitlines()
+        rows = [line.split() for line in lines[2:6]]
+        equal([row[0] for row in rows], ["1", "2", "3", "4"])
+        holds(lines[2], "  ┌─ /img/inner ", "also at /also")
+        holds(lines[3], "┌─┴─ /img ", "/dev/loop0  1")
+        holds(lines[4], "│    /nbd\\x1b[2J ", "backing not shown")
+        holds(lines[5], "└─── / ", "/dev/vda1   2")
+        holds(result.stdout, "Left out:", "nas:/srv", "network filesystem", "\n1 that hold nothing",
+              "Warning: /run is not on tmpfs")
+        assert "\x1b" not in result.stdout and "/proc" not in result.stdout
+        holds(snapfreeze(agent, "plan", "--all").stdout, "/proc")
+        equal(json.loads(snapfreeze(agent, "plan", "--json").stdout), PLAN)
+
+
+def test_plan_passes_mount_points():
+    with FakeAgent({"snapfreeze-plan": PLAN}) as agent:
+        snapfreeze(agent, "plan", "/grün", "/a b")
+        snapfreeze(agent, "plan")
+        equal(agent.arguments("snapfreeze-plan"), [{"mountpoints": ["/grün", "/a b"]}, {}])
+        equal(snapfreeze(agent, "plan", b"/\xff").returncode, 2)
+
+
+def test_plan_without_utf8_is_ascii():
+    with FakeAgent({"snapfreeze-plan": PLAN}) as agent:
+        result = snapfreeze(agent, "plan", LC_ALL="C")
+        holds(result.stdout, "  .- /img/inner", "`--- /")
+        assert result.stdout.isascii()
+
+
+def test_odd_replies_do_no_harm():
+    oddities = [None, 7, "x", [], {}, {"filesystems": 3, "state": [], "warnings": [None, 5, {}]},
+                {"filesystems": [None, 5, {}, {"mountpoint": 5, "after": [1, "gone"], "mountpoints": [None]}],
+                 "left-out": [[], {"reason": 3}], "supported_commands": [1, {}], "last": {"reasons": [None]},
+                 "frozen-ms": "1", "hooks": [{}, 2], "not-covered": [{}], "consistent": "yes"}]
+    for odd in oddities:
+        with FakeAgent({name: odd for name in ("snapfreeze-plan", "snapfreeze-status", "guest-info",
+                                               "snapfreeze-freeze", "snapfreeze-thaw")}) as agent:
+            for command in ("plan", "status", "info", "freeze", "thaw"):
+                equal(snapfreeze(agent, command).returncode, 0, (command, odd))
+
+
+def test_status():
+    status = {"state": "frozen", "id": 7, "label": "nightly", "age-ms": 2100, "left-ms": 297900,
+              "filesystems": [{"mountpoint": "/data", "state": "frozen"}], "rehearsal": True,
+              "last": {"id": 6, "consistent": False, "reasons": ["deadline"], "frozen-ms": 300000}}
+    with FakeAgent({"snapfreeze-status": status}) as agent:
+        result = snapfreeze(agent, "status")
+        equal(result.returncode, 0)
+        holds(result.stdout, "rehearsal", "frozen, for 2.1 s, thaws by itself in 4 min 58 s, id 7, "
+              "label nightly", "/data", "Last freeze: NOT CONSISTENT, frozen for 5 min", "  deadline\n")
+        equal(snapfreeze(agent, "status", "--json").stdout, json.dumps(status) + "\n")
+
+
+def test_call():
+    with FakeAgent({"guest-echo": lambda arguments: {"got": arguments, "text": "ü\x1b\u202e"}}) as agent:
+        result = snapfreeze(agent, "call", "guest-echo", '{"a": [1, "x"]}')
+        equal(result.returncode, 0)
+        equal(json.loads(result.stdout.replace("\\u{202e}", "\\u202e"))["got"], {"a": [1, "x"]})
+        assert "\x1b" not in result.stdout and "\u202e" not in result.stdout
+        result = snapfreeze(agent, "--json", "call", "guest-echo", "-", stdin='{"b": 2}')
+        equal(json.loads(result.stdout)["got"], {"b": 2})
+        assert result.stdout.isascii() and result.stdout.count("\n") == 1
+        equal(snapfreeze(agent, "call", "guest-none").returncode, 1)
+        equal(snapfreeze(agent, "call", "guest-echo", "-", stdin="nonsense").returncode, 2)
+
+
+def test_extend():
+    with agent_of_ours(snapfreeze_status={"state": "frozen", "id": 9}) as agent:
+        result = snapfreeze(agent, "extend", "1500ms")
+        equal((result.returncode, result.stdout), (0, "Thaws by itself in 5.0 s\n"))
+        equal(snapfreeze(agent, "extend", "--id", "4", "5m").returncode, 0)
+        equal(agent.arguments("snapfreeze-extend"), [{"id": 9, "timeout": 2}, {"id": 4, "timeout": 300}])
+    with agent_of_ours(snapfreeze_status={"state": "thawed"}) as agent:
+        equal(snapfreeze(agent, "extend", "5s").returncode, 1)
+        equal(agent.count("snapfreeze-extend"), 0)
+
+
+def on_terminal(agent, **env):
+    """What the client writes to a terminal of its own."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command_line(agent, "status"), stdout=slave, stdin=slave,
+                               env=environment(TERM="xterm", **env))
+    os.close(slave)
+    text = b""
+    with contextlib.suppress(OSError):  # the other end is gone
+        while chunk := os.read(master, 4096):
+            text += chunk
+    os.close(master)
+    equal(process.wait(PATIENCE), 0)
+    return text
+
+
+def test_colour_on_terminals_only():
+    with FakeAgent({"snapfreeze-status": {"state": "thawed"}}) as agent:
+        assert b"\x1b[" in on_terminal(agent)
+        assert b"\x1b[" not in on_terminal(agent, NO_COLOR="1")
+        assert b"\x1b[" in on_terminal(agent, NO_COLOR="")
+        assert "\x1b[" not in snapfreeze(agent, "status", TERM="xterm").stdout
+
+
+# Freeze and thaw
+
+def test_freeze_reports_and_leaves_it():
+    with agent_of_ours() as agent:
+        result = snapfreeze(agent, "freeze", "/data", "--label", "nightly", "--lease", "5m")
+        equal(result.returncode, 0, result.stderr)
+        holds(result.stdout, "2 filesystems frozen, flushed in 1.2 s, frozen in 66 ms, thaws by itself in "
+              "5 min, id 7", "/dev/vdb", "synced", "Not covered")
+        equal(agent.calls, [("snapfreeze-freeze", {"mountpoints": ["/data"], "label": "nightly",
+                                                   "timeout": 300}, 1)])
+        result = snapfreeze(agent, "freeze", "--json")
+        equal(json.loads(result.stdout), FROZEN)
+        assert "timeout" not in agent.arguments("snapfreeze-freeze")[1]
+        assert "mountpoints" not in agent.arguments("snapfreeze-freeze")[1]
+
+
+def test_thaw_tells_consistency():
+    with agent_of_ours() as agent:
+        result = snapfreeze(agent, "thaw", "--id", "7")
+        equal(result.returncode, 0)
+        holds(result.stdout, "consistent, frozen for 2.1 s", "/data")
+        equal(agent.arguments("snapfreeze-thaw"), [{"id": 7}])
+    for reply in (BROKEN, {"thawed": 1, "filesystems": [{"mountpoint": "/a", "result": "failed"}]}):
+        with agent_of_ours(snapfreeze_thaw=reply) as agent:
+            equal(snapfreeze(agent, "thaw").returncode, 1, reply)
+            equal(snapfreeze(agent, "thaw", "--json").returncode, 1, reply)
+    with agent_of_ours(snapfreeze_thaw=BROKEN) as agent:
+        holds(snapfreeze(agent, "thaw").stdout, "NOT CONSISTENT", "  written-while-frozen: /data")
+
+
+def test_other_agents_fall_back():
+    with agent_of_qemu() as agent:
+        result = snapfreeze(agent, "status")
+        equal(result.returncode, 0)
+        holds(result.stdout, "state: thawed", "guest-fsfreeze-status", "not snapfreeze's")
+        result = snapfreeze(agent, "freeze")
+        equal(result.returncode, 0)
+        holds(result.stdout, "frozen: 3", "guest-fsfreeze-freeze")
+        snapfreeze(agent, "freeze", "/a", "/b")
+        equal(agent.arguments("guest-fsfreeze-freeze-list"), [{"mountpoints": ["/a", "/b"]}])
+        result = snapfreeze(agent, "thaw", "--json")
+        equal((result.returncode, json.loads(result.stdout)),
+              (0, {"thawed": 3, "by": "guest-fsfreeze-thaw"}))
+
+
+def test_no_fall_back_where_lease_or_id_is_asked_for():
+    with agent_of_qemu() as agent:
+        for words in (["freeze", "--hold", "1s"], ["freeze", "--lease", "5s"], ["thaw", "--id", "3"]):
+            equal(snapfreeze(agent, *words).returncode, 1, words)
+        assert not any(name.startswith("guest-fsfreeze") for name in agent.commands())
+
+
+def test_no_fall_back_from_a_command_not_allowed():
+    def frozen(_):
+        raise Refusal("Command snapfreeze-freeze has been disabled: the agent is in frozen state",
+                      "CommandNotFound")
+
+    with FakeAgent({"snapfreeze-freeze": frozen, "guest-fsfreeze-freeze": 3}) as agent:
+        equal(snapfreeze(agent, "freeze").returncode, 1)
+        equal(agent.commands(), ["snapfreeze-freeze"])
+
+
+# Holding
+
+def test_hold_renews_and_thaws():
+    with agent_of_ours() as agent:
+        start = time.monotonic()
+        result = snapfreeze(agent, "freeze", "--hold", "3s")
+        equal(result.returncode, 0, result.stderr)
+        assert 3 <= time.monotonic() - start
+        extensions = agent.arguments("snapfreeze-extend")
+        # Two as a rule; a machine that is busy may be late with the second.
+        assert 1 <= len(extensions) <= 3, extensions
+        equal(agent.commands(), ["snapfreeze-freeze"] + len(extensions) * ["snapfreeze-extend"] +
+              ["snapfreeze-thaw"])
+        equal(agent.arguments("snapfreeze-freeze")[0]["timeout"], 5)
+        equal(extensions, len(extensions) * [{"id": 7, "timeout": 5}])
+        equal(agent.arguments("snapfreeze-thaw"), [{"id": 7}])
+        holds(result.stdout, "2 filesystems frozen", "\nconsistent, frozen for 2.1 s")
+
+
+def test_hold_tells_inconsistency():
+    with agent_of_ours(snapfreeze_thaw=BROKEN) as agent:
+        result = snapfreeze(agent, "freeze", "--hold", "0", "--json")
+        equal(result.returncode, 1)
+        equal([json.loads(line) for line in result.stdout.splitlines()], [FROZEN, BROKEN])
+
+
+def test_signals_thaw():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with agent_of_ours() as agent, running(agent, "freeze", "--hold", "1h") as process:
+            agent.wait_for("snapfreeze-extend", 2)
+            process.send_signal(number)
+            status, out, err = finish(process)
+            equal(status, 0, err)
+            holds(out, "consistent")
+            holds(err, "interrupted")
+            equal(agent.count("snapfreeze-thaw"), 1)
+
+
+def test_second_interrupt_does_not_abandon_thaw():
+    proceed = threading.Event()
+
+    def thaw(_):
+        proceed.wait(PATIENCE)
+        return THAWED
+
+    with agent_of_ours(snapfreeze_thaw=thaw) as agent, running(agent, "freeze", "--hold", "1h") as process:
+        agent.wait_for("snapfreeze-extend")
+        process.send_signal(signal.SIGINT)
+        agent.wait_for("snapfreeze-thaw")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+        # What a signal kills is gone as soon as it has been delivered; poll() would then say so.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        equal(process.poll(), None)
+        proceed.set()
+        status, out, _ = finish(process)
+        equal(status, 0)
+        holds(out, "consistent, frozen for")
+
+
+def test_refused_renewal_thaws_at_once():
+    def expired(_):
+        raise Refusal("freeze expired")
+
+    with agent_of_ours(snapfreeze_extend=expired) as agent:
+        result = snapfreeze(agent, "freeze", "--hold", "1h")
+        equal(result.returncode, 1)
+        holds(result.stderr, "could not be renewed", "freeze expired")
+        equal(agent.commands(), ["snapfreeze-freeze", "snapfreeze-extend", "snapfreeze-thaw"])
+
+
+def test_unanswered_renewal_thaws_over_a_new_connection():
+    with agent_of_ours(snapfreeze_extend=lambda _: NO_REPLY) as agent:
+        result = snapfreeze(agent, "freeze", "--hold", "1h", "--lease", "2s")
+        equal(result.returncode, 1)
+        equal([(call[0], call[2]) for call in agent.calls[1:]],
+              [("snapfreeze-extend", 1), ("snapfreeze-thaw", 2)])
+
+
+def test_restarted_agent_is_told_to_thaw():
+    with agent_of_ours(snapfreeze_thaw=BROKEN) as agent, running(agent, "freeze", "--hold", "1h") as process:
+        agent.wait_for("snapfreeze-extend")
+        agent.stop_listening()
+        agent.listen()
+        status, out, err = finish(process)
+        equal(status, 1)
+        holds(err, "could not be renewed")
+        holds(out, "NOT CONSISTENT")
+        equal(agent.arguments("snapfreeze-thaw"), [{"id": 7}])
+
+
+def test_nothing_frozen_needs_no_hold():
+    with agent_of_ours(snapfreeze_freeze={"frozen": 0, "filesystems": []}) as agent:
+        result = snapfreeze(agent, "freeze", "--hold", "1h")
+        equal((result.returncode, agent.commands()), (0, ["snapfreeze-freeze"]))
+
+
+def test_interrupt_while_freezing_calls_it_off():
+    thawed = threading.Event()
+    label = []
+
+    def freeze(arguments):
+        label.append(arguments["label"])
+        thawed.wait(PATIENCE)
+        raise Refusal("thawed before all was frozen")
+
+    def thaw(_):
+        thawed.set()
+        return THAWED
+
+    def status(_):
+        return {"state": "preparing", "id": 8, "label": label[0]}
+
+    for words in (["freeze"], ["freeze", "--hold", "1h"]):
+        thawed.clear()
+        label.clear()
+        with agent_of_ours(snapfreeze_freeze=freeze, snapfreeze_thaw=thaw,
+                           snapfreeze_status=status) as agent, running(agent, *words) as process:
+            agent.wait_for("snapfreeze-freeze")
+            process.send_signal(signal.SIGINT)
+            code, _, err = finish(process)
+            equal(code, 1, err)
+            holds(err, "calling the freeze off", "thawed before all was frozen")
+            equal(agent.arguments("snapfreeze-thaw"), [{"id": 8}])
+
+
+def test_somebody_elses_freeze_is_not_called_off():
+    proceed = threading.Event()
+
+    def freeze(_):
+        proceed.wait(PATIENCE)
+        raise Refusal("no")
+
+    with agent_of_ours(snapfreeze_freeze=freeze, snapfreeze_status={
+            "state": "frozen", "id": 8, "label": "backup"}) as agent, running(agent, "freeze") as process:
+        agent.wait_for("snapfreeze-freeze")
+        process.send_signal(signal.SIGINT)
+        agent.wait_for("snapfreeze-status")
+        proceed.set()
+        equal(finish(process)[0], 1)
+        equal(agent.count("snapfreeze-thaw"), 0)
+
+
+def test_freeze_that_succeeds_after_an_interrupt_is_thawed():
+    proceed = threading.Event()
+
+    def freeze(_):
+        proceed.wait(PATIENCE)
+        return FROZEN
+
+    with agent_of_ours(snapfreeze_freeze=freeze) as agent, running(agent, "freeze") as process:
+        agent.wait_for("snapfreeze-freeze")
+        process.send_signal(signal.SIGTERM)
+        agent.wait_for("snapfreeze-status")
+        proceed.set()
+        status, out, _ = finish(process)
+        equal(status, 1)
+        holds(out, "filesystems frozen", "consistent")
+        equal(agent.arguments("snapfreeze-thaw"), [{"id": 7}])
+
+
+def test_freeze_without_an_answer_is_called_off():
+    label = []
+
+    def freeze(arguments):
+        label.append(arguments["label"])
+        return NO_REPLY
+
+    with agent_of_ours(snapfreeze_freeze=freeze, snapfreeze_status=lambda _: {
+            "state": "freezing", "id": 8, "label": label[0]}) as agent:
+        result = snapfreeze(agent, "freeze", "--timeout", "300ms")
+        equal(result.returncode, 3)
+        equal(agent.arguments("snapfreeze-thaw"), [{"id": 8}])
+
+
+def test_pipe_learns_at_once_and_file_only_after_thaw():
+    """The file may lie on what is frozen; a pipe does not."""
+    with agent_of_ours() as agent, running(agent, "freeze", "--hold", "1h") as process:
+        holds(process.stdout.readline(), "2 filesystems frozen")
+        equal(agent.count("snapfreeze-thaw"), 0)
+    with tempfile.TemporaryFile("w+") as file, agent_of_ours() as agent:
+        with running(agent, "freeze", "--hold", "1h", stdout=file) as process:
+            agent.wait_for("snapfreeze-extend")
+            equal(os.fstat(file.fileno()).st_size, 0)
+            process.send_signal(signal.SIGINT)
+            equal(finish(process)[0], 0)
+        file.seek(0)
+        holds(file.read(), "2 filesystems frozen", "consistent")
+
+
+def test_reader_gone_does_not_prevent_thaw():
+    with agent_of_ours() as agent, running(agent, "freeze", "--hold", "1500ms") as process:
+        agent.wait_for("snapfreeze-freeze")
+        process.stdout.close()
+        agent.wait_for("snapfreeze-thaw")
+        equal(process.wait(PATIENCE), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run(sys.modules[__name__]))
