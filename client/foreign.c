@@ -123,20 +123,26 @@ static bool is_held(const char *state)
 	return state && g_strv_contains(held, state);
 }
 
-/* Whether the agent lists a mount of the superblock @device as one that it holds. */
-static bool is_held_by_agent(MountTable *table, JsonObject *status, dev_t device)
+/* The agent may name the superblock by another of its mount points, or by one that this process
+ * cannot see. */
+static bool is_same(MountTable *table, const char *listed, const char *mountpoint, dev_t device)
+{
+	struct libmnt_fs *fs = mnt_table_find_target(table, listed, MNT_ITER_BACKWARD);
+
+	return g_str_equal(listed, mountpoint) || (fs && mnt_fs_get_devno(fs) == device);
+}
+
+static bool is_held_by_agent(MountTable *table, JsonObject *status, const char *mountpoint,
+			     dev_t device)
 {
 	JsonArray *filesystems = sf_reply_array(status, "filesystems");
 
 	for (unsigned int i = 0; i < sf_reply_length(filesystems); i++) {
 		JsonObject *filesystem = sf_reply_object_at(filesystems, i);
-		const char *mountpoint = sf_reply_string(filesystem, "mountpoint");
-		struct libmnt_fs *fs =
-			mountpoint ? mnt_table_find_target(table, mountpoint, MNT_ITER_BACKWARD)
-				   : NULL;
+		const char *listed = sf_reply_string(filesystem, "mountpoint");
 
-		if (is_held(sf_reply_string(filesystem, "state")) && fs &&
-		    mnt_fs_get_devno(fs) == device)
+		if (listed && is_held(sf_reply_string(filesystem, "state")) &&
+		    is_same(table, listed, mountpoint, device))
 			return true;
 	}
 	return false;
@@ -154,7 +160,7 @@ static bool check_status(MountTable *table, JsonNode *node, const char *mountpoi
 {
 	JsonObject *status = sf_reply_root(node);
 
-	if (is_silent(status) || is_held_by_agent(table, status, device))
+	if (is_silent(status) || is_held_by_agent(table, status, mountpoint, device))
 		return sf_throw(error, "'%s' is frozen by the agent: use 'snapfreeze thaw'",
 				mountpoint);
 	return true;

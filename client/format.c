@@ -65,8 +65,8 @@ char *sf_format_duration(double ms)
 		return g_strdup("0 ms");
 	/* Each bound is where rounding would write the next unit's first value: never "1000 ms". */
 	if (ms < 9.95)
-		return g_strdup_printf("%s ms",
-				       g_ascii_formatd(number, sizeof(number), "%.1f", ms));
+		return g_strdup_printf("%s ms", g_ascii_formatd(number, sizeof(number), "%.2g",
+								fmax(ms, 0.001)));
 	if (ms < 999.5)
 		return g_strdup_printf("%.0f ms", ms);
 	if (ms < 59950)

@@ -13,7 +13,7 @@
  */
 bool sf_parse_duration(const char *text, int64_t *out_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* (transfer full): a duration for people: "0.9 ms", "66 ms", "1.2 s", "5 min", "1 h 5 min".
+/* (transfer full): a duration for people: "0.88 ms", "66 ms", "1.2 s", "5 min", "1 h 5 min".
  * Negative ones and those beyond any calendar are bounded, not errors. */
 char *sf_format_duration(double ms);
 

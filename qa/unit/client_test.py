@@ -429,6 +429,8 @@ def test_unanswered_renewal_thaws_over_a_new_connection():
         equal(result.returncode, 1)
         equal([(call[0], call[2]) for call in agent.calls[1:]],
               [("snapfreeze-extend", 1), ("snapfreeze-thaw", 2)])
+        # Within the lease, and not only when the usual 10 s for an answer are over.
+        assert agent.times[2] - agent.times[1] < 5, agent.times
 
 
 def test_restarted_agent_is_told_to_thaw():

@@ -8,6 +8,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 
 PATIENCE = 30  # seconds until a condition that must come true counts as never coming
 
@@ -34,6 +35,7 @@ class FakeAgent:
         self.answers = answers
         self.silent = silent
         self.calls = []  # (command, arguments, number of the connection)
+        self.times = []  # when each of them came, in seconds
         self.changed = threading.Condition()
         self.folder = tempfile.TemporaryDirectory(prefix="snapfreeze-client-")
         self.path = os.path.join(self.folder.name, "agent.sock")
@@ -98,6 +100,7 @@ class FakeAgent:
             return True
         with self.changed:
             self.calls.append((command, arguments, number))
+            self.times.append(time.monotonic())
             self.changed.notify_all()
         try:
             if command not in self.answers:
