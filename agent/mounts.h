@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/fskind.h"
+
 /* A superblock's key: mountinfo's major:minor (proc(5)). Not st_dev: btrfs gives each subvolume
  * another. */
 typedef uint64_t SfDevice;
@@ -26,7 +28,12 @@ typedef struct {
 	bool superblock_read_only;
 	bool visible; /* @path leads to this mount: neither it nor a folder above it is covered by
 			 another */
-	bool is_deleted; /* the mount point is gone ("//deleted") */
+	bool is_deleted; /* its name ends in " (deleted)": it may be gone, or be called that */
+	/* A folder above the mount point lies on a network or FUSE filesystem: never look @path up.
+	 */
+	bool is_behind_remote;
+	bool is_behind_autofs; /* the same for autofs, which may wait for its daemon */
+	SfFsKind kind;
 } SfMount;
 
 /* The mount table of one namespace, in the kernel's order. */
@@ -35,6 +42,8 @@ typedef struct {
 	GHashTable *by_device; /* SfDevice* -> GPtrArray of SfMount (not owned), in table order */
 	GHashTable *by_path;   /* path -> GPtrArray of SfMount (not owned): several where mounts are
 				  stacked */
+	SfMount *table;        /* what @mounts points into */
+	GStringChunk *strings; /* and the text of all of them */
 } SfMounts;
 
 /**
@@ -54,6 +63,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfMounts, sf_mounts_free)
 /* (nullable): the mounts of one superblock, in table order. */
 const GPtrArray *sf_mounts_of_device(const SfMounts *mounts, SfDevice device);
 
+/* (nullable): all mounts stacked at exactly this path, in table order. */
+const GPtrArray *sf_mounts_at_path(const SfMounts *mounts, const char *path);
+
 /* (nullable): the mount whose path is the longest prefix of @path, the topmost where several are
  * stacked. */
 const SfMount *sf_mounts_find_holder(const SfMounts *mounts, const char *path);
+
+/* (nullable): the one that a path leads to among @stack, mounts at the same path. */
+const SfMount *sf_mounts_topmost(const GPtrArray *stack);
+
+/* Cuts the last component off @path, in place: "/a/b", "/a", "/", then false. */
+bool sf_mounts_shorten(char *path);

@@ -10,6 +10,14 @@
 /* What a plan holds at most; the record and the freezer are sized by it. */
 #define SF_PLAN_MAX_TARGETS 4096
 #define SF_PLAN_MAX_EDGES 16384
+/* How many mounts of one superblock are tried to open it. */
+#define SF_PLAN_MAX_ROUTES 8
+
+/* A way to open a superblock: a mount that a path leads to. */
+typedef struct {
+	char *path;
+	int mount_id;
+} SfRoute;
 
 /* One superblock that will be frozen (or, where its filesystem cannot, synced). */
 typedef struct {
@@ -18,6 +26,8 @@ typedef struct {
 	char *mountpoint; /* the one it is opened through: visible, a directory where there is one
 			   */
 	int mount_id;     /* of that mount */
+	GArray *routes;   /* of SfRoute: @mountpoint first, then what serves where that is neither a
+			     folder nor a file; at most SF_PLAN_MAX_ROUTES */
 	char *fstype;
 	char *source;           /* as the mount table names it, such as "/dev/vda1" */
 	GPtrArray *mountpoints; /* of char*: all of them, in table order */
@@ -48,7 +58,8 @@ typedef struct {
 	SfLeftOutReason reason;
 } SfLeftOut;
 
-/* before (an index into targets) must be frozen before after is begun, and thawed after it. */
+/* Target number @before (an index into targets) must be frozen before @after is begun, and thawed
+ * after it. */
 typedef struct {
 	uint16_t before, after;
 } SfPlanEdge;

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owns opening, in a process where it may hang. Nothing here allocates, prints or takes a lock: the
+ * fork may have caught another thread holding it. Called by opener, once per child.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "agent/opener-child.h"
+
+/* The same number on every architecture that has it; glibc's headers before 2.34 do not name it. */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
+#define MAX_FDS (1 << 20)
+
+/* Before Linux 5.9 there is only closing them one by one. */
+static void close_between(unsigned first, unsigned last)
+{
+	struct rlimit limit;
+
+	if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > MAX_FDS)
+		limit.rlim_cur = MAX_FDS;
+	for (unsigned fd = first; fd <= last && fd < limit.rlim_cur; fd++)
+		close(fd);
+}
+
+static void write_number(char *text, unsigned number)
+{
+	char digits[16];
+	int n = 0;
+
+	do {
+		digits[n++] = '0' + number % 10;
+		number /= 10;
+	} while (number > 0);
+	while (n > 0)
+		*text++ = digits[--n];
+	*text = '\0';
+}
+
+static int read_fdinfo(int fd, char *buffer, size_t size)
+{
+	char path[64] = "/proc/self/fdinfo/";
+	ssize_t length;
+	int info;
+
+	write_number(path + strlen(path), fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return -1;
+	length = read(info, buffer, size - 1);
+	close(info);
+	buffer[length < 0 ? 0 : length] = '\0';
+	return length < 0 ? -1 : 0;
+}
+
+/* /proc tells it on every kernel that can freeze; statx only since 5.8. */
+static int find_mount_id(int fd)
+{
+	char buffer[1024];
+	const char *digit;
+	int id = 0;
+
+	if (read_fdinfo(fd, buffer, sizeof(buffer)) < 0)
+		return -1;
+	digit = strstr(buffer, "mnt_id:");
+	if (!digit)
+		return -1;
+	for (digit += strlen("mnt_id:"); *digit == ' ' || *digit == '\t'; digit++)
+		;
+	if (*digit < '0' || *digit > '9')
+		return -1;
+	for (; *digit >= '0' && *digit <= '9'; digit++)
+		id = id * 10 + (*digit - '0');
+	return id;
+}
+
+/* The table may have changed since it was read: after an unmount the path leads to the parent
+ * filesystem, and freezing that could be freezing '/'. Anonymous numbers (major 0) are not
+ * compared: btrfs gives each subvolume another. */
+static bool is_planned(int fd, const SfTarget *target, int mount_id)
+{
+	struct stat info;
+
+	if (find_mount_id(fd) != mount_id || fstat(fd, &info) < 0)
+		return false;
+	return SF_DEVICE_MAJOR(target->device) == 0 ||
+	       SF_DEVICE(major(info.st_dev), minor(info.st_dev)) == target->device;
+}
+
+static SfOpenerResult check(int fd, const SfTarget *target, const SfRoute *route, int *out_fd)
+{
+	if (!is_planned(fd, target, route->mount_id)) {
+		close(fd);
+		return SF_OPENER_OTHER_FILESYSTEM;
+	}
+	*out_fd = fd;
+	return SF_OPENER_OPENED;
+}
+
+/* To open a device node, a FIFO or a socket would reach a driver or a process: what it is is looked
+ * at first, and the very same is opened then. */
+static SfOpenerResult open_file(const SfTarget *target, const SfRoute *route, int *out_fd)
+{
+	char self[64] = "/proc/self/fd/";
+	struct stat info;
+	int fd = -1;
+	int node = open(route->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (node < 0)
+		return SF_OPENER_FAILED;
+	if (fstat(node, &info) < 0 || !S_ISREG(info.st_mode)) {
+		close(node);
+		return SF_OPENER_NO_FILE;
+	}
+	write_number(self + strlen(self), node);
+	fd = open(self, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return SF_OPENER_FAILED;
+	close(node);
+	return check(fd, target, route, out_fd);
+}
+
+static SfOpenerResult open_folder(const SfTarget *target, const SfRoute *route, int *out_fd)
+{
+	int fd = open(route->path, FOLDER_FLAGS);
+
+	if (fd >= 0)
+		return check(fd, target, route, out_fd);
+	return errno == ENOTDIR ? SF_OPENER_NO_FILE : SF_OPENER_FAILED;
+}
+
+/* A folder where there is one, else a single file that is bound somewhere. */
+static SfOpenerResult open_target(const SfTarget *target, int *out_fd)
+{
+	SfOpenerResult result = SF_OPENER_NO_FILE;
+
+	for (guint i = 0; i < target->routes->len && result == SF_OPENER_NO_FILE; i++)
+		result = open_folder(target, &g_array_index(target->routes, SfRoute, i), out_fd);
+	for (guint i = 0; i < target->routes->len && result == SF_OPENER_NO_FILE; i++)
+		result = open_file(target, &g_array_index(target->routes, SfRoute, i), out_fd);
+	return result;
+}
+
+static bool send_message(int socket_fd, SfOpenerMessage *message, int fd)
+{
+	struct iovec data = {.iov_base = message, .iov_len = sizeof(*message)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		envelope.msg_control = &control;
+		envelope.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
+	}
+	return sendmsg(socket_fd, &envelope, MSG_NOSIGNAL) == sizeof(*message);
+}
+
+_Noreturn void sf_opener_child_run(const SfPlan *plan, int socket_fd)
+{
+	/* Not to outlive the agent: it would pin filesystems that nobody knows of. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (socket_fd > 0)
+		close_between(0, socket_fd - 1);
+	close_between(socket_fd + 1, ~0U);
+
+	for (guint i = 0; i < plan->targets->len; i++) {
+		SfOpenerMessage message = {.number = i};
+		int fd = -1;
+
+		message.result = open_target(g_ptr_array_index(plan->targets, i), &fd);
+		message.error = errno;
+		if (!send_message(socket_fd, &message, fd) || fd < 0)
+			_exit(1);
+		close(fd);
+	}
+	_exit(0);
+}

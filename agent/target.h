@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "agent/plan.h"
+
+/**
+ * sf_target_new:
+ * @superblock: of SfMount, all mounts of one superblock, in table order
+ * @error: where no path leads to any of them that can be looked up without danger
+ *
+ * Returns: (transfer full) (nullable): with @devices empty
+ */
+SfTarget *sf_target_new(const GPtrArray *superblock, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Closes @fd too. */
+void sf_target_free(SfTarget *target);
