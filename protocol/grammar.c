@@ -83,11 +83,19 @@ static bool take_value(SfGrammar *grammar, SfToken token, GError **error)
 	}
 }
 
+static bool begins_value(SfToken token)
+{
+	return token == SF_TOKEN_STRING || token == SF_TOKEN_SCALAR ||
+	       token == SF_TOKEN_OPEN_OBJECT || token == SF_TOKEN_OPEN_ARRAY;
+}
+
 static bool take_key(SfGrammar *grammar, SfToken token, const char *text, size_t len,
 		     GError **error)
 {
 	GHashTable **keys = (GHashTable **)&grammar->keys->pdata[grammar->keys->len - 1];
 
+	if (!begins_value(token))
+		return sf_throw(error, "JSON parse error, expecting value");
 	if (token != SF_TOKEN_STRING)
 		return sf_throw(error, "JSON parse error, key is not a string in object");
 	if (!*keys)

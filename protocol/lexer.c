@@ -77,7 +77,7 @@ static void blame_word(SfLexer *lexer, const char *what)
 	g_autofree char *excerpt = g_strndup(lexer->text->str + lexer->start, EXCERPT_MAX);
 	g_autofree char *quoted = g_strescape(excerpt, NULL);
 
-	blame(lexer, "invalid %s '%s'", what, quoted);
+	blame(lexer, "%s '%s'", what, quoted);
 }
 
 static void finish_number(SfLexer *lexer)
@@ -86,7 +86,7 @@ static void finish_number(SfLexer *lexer)
 	case SF_NUMBER_OK:
 		break;
 	case SF_NUMBER_INVALID:
-		blame_word(lexer, "number");
+		blame_word(lexer, "stray");
 		break;
 	case SF_NUMBER_OUT_OF_RANGE:
 		blame(lexer, "number out of range");
@@ -109,7 +109,7 @@ static void finish_word(SfLexer *lexer)
 		finish_number(lexer);
 	else if (!g_str_equal(word, "true") && !g_str_equal(word, "false") &&
 		 !g_str_equal(word, "null"))
-		blame_word(lexer, "keyword");
+		blame_word(lexer, g_ascii_islower(*word) ? "invalid keyword" : "stray");
 }
 
 /* --- strings --- */
@@ -132,7 +132,13 @@ static void append_code_point(SfLexer *lexer, uint32_t code)
 	}
 }
 
-/* What is read for its code units stands on its own, unless it is the second half of a pair. */
+static void blame_half_pair(SfLexer *lexer, uint32_t code)
+{
+	blame(lexer, "\\u%04x is not a valid Unicode character", code);
+	lexer->high_surrogate = 0;
+}
+
+/* A code unit stands on its own, unless it is the first or the second half of a pair. */
 static void finish_code_unit(SfLexer *lexer)
 {
 	uint32_t high = lexer->high_surrogate;
@@ -140,10 +146,10 @@ static void finish_code_unit(SfLexer *lexer)
 
 	lexer->state = SF_LEXER_STRING;
 	lexer->high_surrogate = 0;
-	if (code == 0)
+	if ((code >= 0xDC00 && code <= 0xDFFF) != (high != 0))
+		blame_half_pair(lexer, high ? high : code);
+	else if (code == 0)
 		blame(lexer, "invalid escape, a string cannot hold \\u0000");
-	else if ((code >= 0xDC00 && code <= 0xDFFF) != (high != 0))
-		blame(lexer, "invalid escape, half of a surrogate pair");
 	else if (high)
 		append_code_point(lexer, 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00));
 	else if (code >= 0xD800 && code <= 0xDBFF)
@@ -166,7 +172,7 @@ static void step_escape(SfLexer *lexer, uint8_t byte)
 	}
 	lexer->state = SF_LEXER_STRING;
 	if (lexer->high_surrogate)
-		blame(lexer, "invalid escape, half of a surrogate pair");
+		blame_half_pair(lexer, lexer->high_surrogate);
 	else if (!found)
 		blame(lexer, "invalid escape sequence in string");
 	else
@@ -220,10 +226,8 @@ static bool step_utf8(SfLexer *lexer, uint8_t byte)
 
 static SfToken step_string(SfLexer *lexer, uint8_t byte)
 {
-	if (lexer->high_surrogate && byte != '\\') {
-		blame(lexer, "invalid escape, half of a surrogate pair");
-		lexer->high_surrogate = 0;
-	}
+	if (lexer->high_surrogate && byte != '\\')
+		blame_half_pair(lexer, lexer->high_surrogate);
 	if (byte == lexer->quote) {
 		append_byte(lexer, '"');
 		lexer->state = SF_LEXER_BETWEEN;
