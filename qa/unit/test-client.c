@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "protocol/client.h"
+#include "qa/unit/memory.h"
 
 /* Far longer than any answer takes; no test waits for its end. */
 #define PATIENT_MS 30000
@@ -242,6 +243,10 @@ static void script_close(Agent *agent)
 	g_assert_true(say(agent, "{\"return\": "));
 }
 
+static void script_says_nothing(Agent *agent)
+{
+}
+
 static void test_closed(void)
 {
 	Agent agent = {0};
@@ -250,7 +255,22 @@ static void test_closed(void)
 
 	g_assert_null(sf_client_call(client, "x", NULL, PATIENT_MS, &error));
 	g_assert_error(error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_CONNECT);
+	g_assert_cmpstr(error->message, ==, "the agent closed the connection");
 	stop(&agent, client);
+}
+
+/* Writing to it raises no SIGPIPE. */
+static void test_closed_before(void)
+{
+	Agent agent = {0};
+	SfClient *client = start(&agent, script_says_nothing);
+	g_autoptr(GError) error = NULL;
+
+	g_thread_join(agent.thread);
+	g_assert_null(sf_client_call(client, "x", NULL, PATIENT_MS, &error));
+	g_assert_error(error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_CONNECT);
+	sf_client_free(client);
+	stop_listening(&agent);
 }
 
 static void script_too_long(Agent *agent)
@@ -339,6 +359,44 @@ static void test_sync_among_garbage(void)
 
 	g_assert_false(sf_client_sync(client, SHORT_MS, &error));
 	g_assert_error(error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_TIMEOUT);
+	stop(&agent, client);
+}
+
+/* Half a line and no end of it: only the last part may be kept. */
+static void script_long_garbage(Agent *agent)
+{
+	g_autofree char *chunk = g_strnfill(1 << 20, 'x');
+	int64_t id = read_sync(agent);
+
+	g_assert_true(say(agent, "\xFF"));
+	for (int i = 0; i < 64; i++)
+		g_assert_true(say(agent, chunk));
+	answer_sync(agent, id);
+	wait_for_close(agent);
+}
+
+static void test_sync_behind_long_garbage(void)
+{
+	Agent agent = {0};
+	SfClient *client = start(&agent, script_long_garbage);
+	size_t before = resident_bytes();
+
+	g_assert_true(sf_client_sync(client, PATIENT_MS, NULL));
+	g_assert_cmpuint(resident_bytes(), <, before + (16 << 20));
+	stop(&agent, client);
+}
+
+static void test_failed_sync_is_out_of_step(void)
+{
+	Agent agent = {0};
+	SfClient *client = start(&agent, wait_for_close);
+	g_autoptr(GError) timeout = NULL;
+	g_autoptr(GError) out_of_step = NULL;
+
+	g_assert_false(sf_client_sync(client, SHORT_MS, &timeout));
+	g_assert_error(timeout, SF_CLIENT_ERROR, SF_CLIENT_ERROR_TIMEOUT);
+	g_assert_null(sf_client_call(client, "x", NULL, SHORT_MS, &out_of_step));
+	g_assert_error(out_of_step, SF_CLIENT_ERROR, SF_CLIENT_ERROR_PROTOCOL);
 	stop(&agent, client);
 }
 
@@ -499,12 +557,11 @@ static void test_close_on_exec(void)
 	Agent agent = {0};
 	g_autofree char *address = NULL;
 	SfClient *client;
-	int next = dup(STDIN_FILENO);
+	int next;
 
-	/* The lowest free descriptor is the next one to be used. */
-	close(next);
 	listen_at(&agent);
 	address = g_strconcat("unix:", agent.path, NULL);
+	/* The lowest free descriptor is the next one to be used. */
 	next = dup(STDIN_FILENO);
 	close(next);
 	client = sf_client_connect(address, PATIENT_MS, NULL);
@@ -531,6 +588,7 @@ static void test_terminal(void)
 	Agent agent = {.fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
 	g_autoptr(GError) error = NULL;
 	g_autoptr(SfClient) client = NULL;
+	int next;
 
 	if (agent.fd < 0) {
 		g_test_skip("no pseudo-terminals here");
@@ -538,8 +596,11 @@ static void test_terminal(void)
 	}
 	g_assert_cmpint(grantpt(agent.fd), ==, 0);
 	g_assert_cmpint(unlockpt(agent.fd), ==, 0);
+	next = dup(STDIN_FILENO);
+	close(next);
 	client = sf_client_connect(ptsname(agent.fd), PATIENT_MS, &error);
 	g_assert_no_error(error);
+	g_assert_cmpint(fcntl(next, F_GETFD) & FD_CLOEXEC, ==, FD_CLOEXEC);
 	agent.thread = g_thread_new("agent", run_on_terminal, &agent);
 	g_assert_true(sf_client_sync(client, PATIENT_MS, &error));
 	g_assert_no_error(error);
@@ -557,10 +618,13 @@ int main(int argc, char **argv)
 	}
 	g_test_add_func("/client/delimited-answer", test_delimited_answer);
 	g_test_add_func("/client/closed", test_closed);
+	g_test_add_func("/client/closed-before", test_closed_before);
 	g_test_add_func("/client/too-long", test_too_long);
 	g_test_add_func("/client/write-timeout", test_write_timeout);
 	g_test_add_func("/client/sync", test_sync);
 	g_test_add_func("/client/sync-among-garbage", test_sync_among_garbage);
+	g_test_add_func("/client/sync-behind-long-garbage", test_sync_behind_long_garbage);
+	g_test_add_func("/client/failed-sync-is-out-of-step", test_failed_sync_is_out_of_step);
 	g_test_add_func("/client/late-answer-is-nobodys", test_late_answer_is_nobodys);
 	g_test_add_func("/client/unasked-answer", test_unasked_answer);
 	g_test_add_func("/client/unasked-answer-later", test_unasked_answer_later);

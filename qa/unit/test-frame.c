@@ -7,6 +7,7 @@
 #include "protocol/error.h"
 #include "protocol/frame.h"
 #include "qa/unit/frame-log.h"
+#include "qa/unit/memory.h"
 
 #define PARSE "error JSON parse error, "
 #define BAD_UTF8 PARSE "invalid UTF-8 sequence in string\n"
@@ -100,14 +101,17 @@ static const Case cases[] = {
 	{"high-surrogate-then-escape", "[\"\\ud83d\\n\"]", HALF_PAIR("d83d")},
 	{"high-surrogate-then-other", "[\"\\ud83d\\u0041\"]", HALF_PAIR("d83d")},
 	{"high-surrogate-twice", "[\"\\ud83d\\ud83d\"]", HALF_PAIR("d83d")},
+	{"high-surrogate-letter-low", "[\"\\ud83dx\\ude00\"]", HALF_PAIR("d83d")},
 	{"low-surrogate-alone", "[\"\\ude00\"]", HALF_PAIR("de00")},
 	{"raw-tab-in-string", "{\"a\":\"x\ty\"}", CONTROL},
+	{"raw-tab-then-brace", "{\"a\":\"x\t{\"}", CONTROL},
 	{"raw-newline-in-string", "{\"a\":\"x\ny\"}", CONTROL},
 	{"raw-newlines-in-base64", "{\"a\":{\"b\":\"AA\nBB\nCC==\"}}", CONTROL},
 	{"raw-newline-then-members", "{\"a\":\"x\ny\",\"b\":\"}\",\"c\":{}}", CONTROL},
 	{"raw-newline-in-escape", "{\"a\":\"x\\\ny\"}", CONTROL},
 	{"raw-newline-in-top-string", "\"abc\ndef,", CONTROL PARSE "expecting value\n"},
 	{"string-broken-off", "{\"execute\": \"guest-pi\n", CONTROL},
+	{"string-broken-off-over-lines", "{\"a\":\"x\nyyy\nzzz\n", CONTROL},
 	{"string-broken-off-twice", "{\"a\": \"x\n \n{\"a\": \"x\n", CONTROL CONTROL},
 	{"quotes-do-not-pair", "{\"execute\": 'guest-ping\"}\n", CONTROL},
 	{"quote-within-string", "{\"a\": \"x\"y\"}\n", PARSE "invalid keyword 'y'\n"},
@@ -118,6 +122,8 @@ static const Case cases[] = {
 	{"duplicate-key-quoted-otherwise", "{\"a'\":1,'a\\'':2}", PARSE "duplicate key\n"},
 	{"duplicate-key-within", "{\"a\":[{\"b\":1,\"c\":{\"b\":1},\"b\":2}]}",
 	 PARSE "duplicate key\n"},
+	{"duplicate-key-around", "{\"a\":1,\"b\":{},\"a\":2}", PARSE "duplicate key\n"},
+	{"same-key-as-within", "{\"a\":{\"b\":1},\"b\":2}", "message {\"a\":{\"b\":1},\"b\":2}\n"},
 	{"same-key-in-other-objects", "{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":1}]}",
 	 "message {\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":1}]}\n"},
 	{"trailing-comma-object", "{\"a\":1,}", PARSE "expecting value\n"},
@@ -318,6 +324,33 @@ static void test_skipped_without_end(void)
 		  PARSE "key is not a string in object\nmessage {}\n");
 }
 
+/* What is skipped is not kept. */
+static void test_skipped_memory(void)
+{
+	const SfFrameLimits limits = {.max_bytes = 1 << 20, .max_tokens = 100, .max_depth = 10};
+	const size_t len = 1 << 20;
+	g_autofree char *chunk = g_strnfill(len, 'A');
+	g_autoptr(SfFrame) frame = sf_frame_new(&limits);
+	size_t before = resident_bytes();
+	unsigned int n_errors = 0;
+
+	memcpy(chunk, "\"", 1);
+	for (int i = 0; i < 64; i++) {
+		const uint8_t *data = (const uint8_t *)chunk;
+		size_t left = len;
+		SfFrameEvent event;
+		char *text;
+
+		while ((event = sf_frame_next(frame, &data, &left, &text, NULL)) != SF_FRAME_MORE) {
+			g_assert_cmpint(event, ==, SF_FRAME_ERROR);
+			n_errors++;
+		}
+		chunk[0] = 'A';
+	}
+	g_assert_cmpuint(n_errors, ==, 1);
+	g_assert_cmpuint(resident_bytes(), <, before + (16 << 20));
+}
+
 static char *object_of(unsigned int members)
 {
 	GString *object = g_string_new("{");
@@ -397,6 +430,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/frame/reset-forgets", test_reset_forgets);
 	g_test_add_func("/frame/deep", test_deep);
 	g_test_add_func("/frame/skipped-without-end", test_skipped_without_end);
+	g_test_add_func("/frame/skipped-memory", test_skipped_memory);
 	g_test_add_func("/frame/many-members", test_many_members);
 	g_test_add_func("/frame/linear", test_linear);
 	return g_test_run();
