@@ -31,8 +31,14 @@ SfDispatch *fake_dispatch_new(void)
 	return dispatch;
 }
 
+/* Whoever submitted is told in any case, as the interface has it. */
 void fake_dispatch_free(SfDispatch *dispatch)
 {
+	for (unsigned int i = 0; i < dispatch->calls->len; i++) {
+		SfCall *call = dispatch->calls->pdata[i];
+
+		call->done(NULL, call->user_data);
+	}
 	g_ptr_array_unref(dispatch->calls);
 	g_ptr_array_unref(dispatch->submitted);
 	g_ptr_array_unref(dispatch->channels);
@@ -64,30 +70,36 @@ static void note(SfDispatch *dispatch, const char *channel, const char *command)
 	g_ptr_array_add(dispatch->channels, g_strdup(channel));
 }
 
+static SfCall *call_new(SfDispatch *dispatch, const char *command, SfCallDone done,
+			gpointer user_data)
+{
+	SfCall *call = g_new0(SfCall, 1);
+
+	call->dispatch = dispatch;
+	call->command = g_strdup(command);
+	call->done = done;
+	call->user_data = user_data;
+	g_ptr_array_add(dispatch->calls, call);
+	return call;
+}
+
 SfCall *sf_dispatch_submit(SfDispatch *dispatch, const char *channel, SfRequest *request,
 			   SfCallDone done, gpointer user_data)
 {
-	g_autoptr(SfRequest) owned = request;
 	g_autofree char *id = NULL;
-	SfCall *call;
+	SfCall *call = NULL;
 
 	note(dispatch, channel, request->command);
 	if (!strcmp(request->command, "now") || sf_dispatch_is_sync(request)) {
 		id = g_strdup_printf("%" G_GINT64_FORMAT,
 				     request->id ? json_node_get_int(request->id) : -1);
 		answer(done, user_data, id);
-		return NULL;
-	}
-	if (!strcmp(request->command, "big")) {
+	} else if (!strcmp(request->command, "big")) {
 		answer_big(done, user_data);
-		return NULL;
+	} else {
+		call = call_new(dispatch, request->command, done, user_data);
 	}
-	call = g_new0(SfCall, 1);
-	call->dispatch = dispatch;
-	call->command = g_strdup(request->command);
-	call->done = done;
-	call->user_data = user_data;
-	g_ptr_array_add(dispatch->calls, call);
+	sf_request_free(request);
 	return call;
 }
 

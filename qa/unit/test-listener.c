@@ -27,6 +27,7 @@
 typedef struct {
 	SfDispatch *dispatch;
 	char *folder, *path;
+	SfListener *listener;
 } Fixture;
 
 static void set_up(Fixture *fixture, gconstpointer data)
@@ -38,6 +39,7 @@ static void set_up(Fixture *fixture, gconstpointer data)
 
 static void tear_down(Fixture *fixture, gconstpointer data)
 {
+	sf_listener_free(fixture->listener);
 	fake_dispatch_free(fixture->dispatch);
 	g_unlink(fixture->path);
 	g_assert_cmpint(g_rmdir(fixture->folder), ==, 0);
@@ -94,14 +96,13 @@ static void assert_is_closed(int fd)
 	g_assert_cmpint(read(fd, &byte, 1), ==, 0);
 }
 
-static SfListener *listen_well(Fixture *fixture)
+static void listen_well(Fixture *fixture)
 {
 	g_autoptr(GError) error = NULL;
-	SfListener *listener =
-		sf_listener_new_unix("ops", fixture->path, fixture->dispatch, &error);
 
+	g_clear_pointer(&fixture->listener, sf_listener_free);
+	fixture->listener = sf_listener_new_unix("ops", fixture->path, fixture->dispatch, &error);
 	g_assert_no_error(error);
-	return listener;
 }
 
 static void assert_listen_fails(Fixture *fixture, const char *path, const char *expected)
@@ -116,9 +117,9 @@ static void assert_listen_fails(Fixture *fixture, const char *path, const char *
 static void test_mode(Fixture *fixture, gconstpointer data)
 {
 	mode_t before = umask(0);
-	g_autoptr(SfListener) listener = listen_well(fixture);
 	struct stat status;
 
+	listen_well(fixture);
 	umask(before);
 	g_assert_cmpint(lstat(fixture->path, &status), ==, 0);
 	g_assert_true(S_ISSOCK(status.st_mode));
@@ -127,15 +128,14 @@ static void test_mode(Fixture *fixture, gconstpointer data)
 
 static void test_unlinked_when_ours(Fixture *fixture, gconstpointer data)
 {
-	SfListener *listener = listen_well(fixture);
-
-	sf_listener_free(listener);
+	listen_well(fixture);
+	g_clear_pointer(&fixture->listener, sf_listener_free);
 	g_assert_false(g_file_test(fixture->path, G_FILE_TEST_EXISTS));
 
-	listener = listen_well(fixture);
+	listen_well(fixture);
 	g_assert_cmpint(g_unlink(fixture->path), ==, 0);
 	g_assert_true(g_file_set_contents(fixture->path, "somebody else's", -1, NULL));
-	sf_listener_free(listener);
+	g_clear_pointer(&fixture->listener, sf_listener_free);
 	g_assert_true(g_file_test(fixture->path, G_FILE_TEST_EXISTS));
 }
 
@@ -143,19 +143,18 @@ static void test_stale(Fixture *fixture, gconstpointer data)
 {
 	struct sockaddr_un address = address_of(fixture->path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_autoptr(SfListener) listener = NULL;
 
 	g_assert_cmpint(bind(fd, (struct sockaddr *)&address, sizeof(address)), ==, 0);
 	close(fd);
-	listener = listen_well(fixture);
+	listen_well(fixture);
 	close(connect_to(fixture->path));
 }
 
 static void test_live(Fixture *fixture, gconstpointer data)
 {
-	g_autoptr(SfListener) listener = listen_well(fixture);
 	int client;
 
+	listen_well(fixture);
 	assert_listen_fails(fixture, fixture->path, "is in use by another process");
 	client = connect_to(fixture->path);
 	say(client, "{'execute':'now','id':1}");
@@ -183,10 +182,12 @@ static void test_not_a_socket(Fixture *fixture, gconstpointer data)
 
 static void test_several_clients(Fixture *fixture, gconstpointer data)
 {
-	g_autoptr(SfListener) listener = listen_well(fixture);
-	int first = connect_to(fixture->path);
-	int second = connect_to(fixture->path);
+	int first;
+	int second;
 
+	listen_well(fixture);
+	first = connect_to(fixture->path);
+	second = connect_to(fixture->path);
 	/* Each has a parser of its own; a slow command of one keeps no other waiting. */
 	say(first, "{'execute':'slow'}{'execute':'ha");
 	say(second, "{'execute':'now','id':2}");
@@ -205,10 +206,11 @@ static void test_several_clients(Fixture *fixture, gconstpointer data)
 
 static void test_client_ends(Fixture *fixture, gconstpointer data)
 {
-	g_autoptr(SfListener) listener = listen_well(fixture);
 	g_autoptr(GPtrArray) streams = g_ptr_array_new();
-	int client = connect_to(fixture->path);
+	int client;
 
+	listen_well(fixture);
+	client = connect_to(fixture->path);
 	say(client, "{'execute':'slow'}");
 	g_assert_cmpint(shutdown(client, SHUT_WR), ==, 0);
 	spin();
@@ -216,16 +218,16 @@ static void test_client_ends(Fixture *fixture, gconstpointer data)
 	assert_hears(client, "slow\n");
 	assert_is_closed(client);
 	close(client);
-	sf_listener_get_streams(listener, streams);
+	sf_listener_get_streams(fixture->listener, streams);
 	g_assert_cmpuint(streams->len, ==, 0);
 }
 
 static void test_too_many_clients(Fixture *fixture, gconstpointer data)
 {
-	g_autoptr(SfListener) listener = listen_well(fixture);
 	int clients[SF_LISTENER_MAX_CLIENTS];
 	int other;
 
+	listen_well(fixture);
 	for (int i = 0; i < SF_LISTENER_MAX_CLIENTS; i++)
 		clients[i] = connect_to(fixture->path);
 	g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, "ops: 64 clients*");
