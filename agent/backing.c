@@ -121,11 +121,9 @@ static void add_file(SfBackings *backings, SfBacking *backing, const char *path,
 	bool is_found = false;
 
 	do {
-		const GPtrArray *stack = sf_mounts_at_path(backings->mounts, prefix);
+		const SfMount *mount = sf_mounts_at_path(backings->mounts, prefix);
 
-		for (guint i = 0; stack && i < stack->len; i++) {
-			const SfMount *mount = g_ptr_array_index(stack, i);
-
+		for (; mount; mount = mount->same_path) {
 			if (lies_on(backings, mount->device, backing->device, 0))
 				continue;
 			add_mount(backings, backing, mount, overlays);
@@ -142,14 +140,11 @@ static bool is_safe_to_ask(SfBackings *backings, const char *path)
 	g_autofree char *prefix = g_strdup(path);
 
 	do {
-		const GPtrArray *stack = sf_mounts_at_path(backings->mounts, prefix);
+		const SfMount *mount = sf_mounts_at_path(backings->mounts, prefix);
 
-		for (guint i = 0; stack && i < stack->len; i++) {
-			const SfMount *mount = g_ptr_array_index(stack, i);
-
+		for (; mount; mount = mount->same_path)
 			if (sf_fskind_is_remote(mount->kind) || mount->is_behind_remote)
 				return false;
-		}
 	} while (sf_mounts_shorten(prefix));
 	return true;
 }

@@ -18,8 +18,11 @@ struct SfMembersIndex {
 	GHashTable *btrfs_uuids;   /* (nullable): SfDevice* -> char* */
 	GHashTable *btrfs_devices; /* (nullable): char* -> GArray of SfDevice */
 	GHashTable *jbd2_internal; /* (nullable): set of char*, "vda1-8" without the "-8" */
-	GArray *jbd2_external;     /* (nullable): of SfDevice */
+	GPtrArray *jbd2_external;  /* (nullable): of char*, names of devices */
 };
+
+/* A task's name has 15 letters before Linux 5.17. */
+#define MAX_COMM 15
 
 SfMembersIndex *sf_members_index_new(const char *proc, const char *sys, const SfMounts *mounts,
 				     SfBlockdevs *blockdevs)
@@ -38,7 +41,7 @@ void sf_members_index_free(SfMembersIndex *index)
 	g_clear_pointer(&index->btrfs_uuids, g_hash_table_unref);
 	g_clear_pointer(&index->btrfs_devices, g_hash_table_unref);
 	g_clear_pointer(&index->jbd2_internal, g_hash_table_unref);
-	g_clear_pointer(&index->jbd2_external, g_array_unref);
+	g_clear_pointer(&index->jbd2_external, g_ptr_array_unref);
 	g_free(index);
 }
 
@@ -151,7 +154,7 @@ static void read_jbd2(SfMembersIndex *index)
 	if (index->jbd2_internal)
 		return;
 	index->jbd2_internal = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	index->jbd2_external = g_array_new(FALSE, FALSE, sizeof(SfDevice));
+	index->jbd2_external = g_ptr_array_new_with_free_func(g_free);
 	names = sf_sysfs_list(folder);
 	for (guint i = 0; i < names->len; i++) {
 		const char *name = g_ptr_array_index(names, i);
@@ -159,22 +162,59 @@ static void read_jbd2(SfMembersIndex *index)
 		SfDevice device;
 
 		if (sf_blockdevs_find_name(index->blockdevs, name, &device))
-			g_array_append_val(index->jbd2_external, device);
+			g_ptr_array_add(index->jbd2_external, g_strdup(name));
 		else if (dash)
 			g_hash_table_add(index->jbd2_internal, g_strndup(name, dash - name));
 	}
 }
 
-/* The kernel does not tell whose an external journal is: any of them may be. */
+/* (nullable): the journal's thread, "jbd2/vdb1"; "" where there is no journal. %NULL: the kernel
+ * does not tell (it does since 5.0). */
+static char *find_journal_task(SfMembersIndex *index, const char *device)
+{
+	g_autofree char *folder = g_build_filename(index->sys, "fs/ext4", device, NULL);
+	g_autofree char *pid = sf_sysfs_read(folder, "journal_task");
+	g_autofree char *process = NULL;
+
+	if (pid && !g_ascii_isdigit(*pid))
+		return g_strdup("");
+	if (!pid)
+		return NULL;
+	process = g_build_filename(index->proc, pid, NULL);
+	return sf_sysfs_read(process, "comm");
+}
+
+/* @task: (nullable): as find_journal_task() tells */
+static bool may_be_of_task(const char *journal, const char *task)
+{
+	g_autofree char *name = g_strconcat("jbd2/", journal, NULL);
+
+	if (!task || g_str_equal(name, task))
+		return true;
+	return strlen(task) == MAX_COMM && g_str_has_prefix(name, task);
+}
+
 static void find_ext4(SfMembersIndex *index, SfDevice device, SfMembers *members)
 {
 	const char *name = sf_blockdevs_get(index->blockdevs, device)->name;
+	g_autofree char *task = NULL;
 
 	read_jbd2(index);
-	if (name && g_hash_table_contains(index->jbd2_internal, name))
+	if (!name || g_hash_table_contains(index->jbd2_internal, name))
 		return;
-	g_array_append_vals(members->possible, index->jbd2_external->data,
-			    index->jbd2_external->len);
+	task = find_journal_task(index, name);
+	for (guint i = 0; i < index->jbd2_external->len; i++) {
+		const char *journal = g_ptr_array_index(index->jbd2_external, i);
+		SfDevice found;
+
+		if (may_be_of_task(journal, task) &&
+		    sf_blockdevs_find_name(index->blockdevs, journal, &found))
+			g_array_append_val(members->possible, found);
+	}
+	if (task && members->possible->len == 1) {
+		g_array_append_vals(members->devices, members->possible->data, 1);
+		g_array_set_size(members->possible, 0);
+	}
 }
 
 SfMembers *sf_members_find(SfMembersIndex *index, const SfMount *mount)

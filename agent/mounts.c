@@ -39,10 +39,16 @@ static bool parse_table(struct libmnt_table *parsed, const char *path, GError **
 	return sf_throw_errno(error, "read the mount table '%s'", path);
 }
 
-/* Many mounts share their type, source and options: each is kept once. */
 static char *keep(SfMounts *mounts, const char *text)
 {
-	return g_string_chunk_insert_const(mounts->strings, text ? text : "");
+	return g_string_chunk_insert(mounts->strings, text ? text : "");
+}
+
+/* Of tens of thousands of mounts most are of few superblocks: what is told of each again is the
+ * same text. */
+static char *share(SfMounts *mounts, const char *text, char *first)
+{
+	return first && g_strcmp0(text, first) == 0 ? first : keep(mounts, text);
 }
 
 static bool has_option(const char *options, const char *name)
@@ -53,35 +59,49 @@ static bool has_option(const char *options, const char *name)
 	return options && mnt_optstr_get_option(options, name, &value, &length) == 0;
 }
 
-static void fill_mount(SfMounts *mounts, SfMount *mount, struct libmnt_fs *fs)
+/* @first: the first mount of the same superblock, or an empty one */
+static void fill_superblock(SfMounts *mounts, SfMount *mount, struct libmnt_fs *fs,
+			    const SfMount *first)
 {
-	const char *options = mnt_fs_get_fs_options(fs);
-	dev_t number = mnt_fs_get_devno(fs);
-
-	*mount = (SfMount){
-		.id = mnt_fs_get_id(fs),
-		.parent = mnt_fs_get_parent_id(fs),
-		.device = SF_DEVICE(major(number), minor(number)),
-		.subtree = keep(mounts, mnt_fs_get_root(fs)),
-		.path = keep(mounts, mnt_fs_get_target(fs)),
-		.fstype = keep(mounts, mnt_fs_get_fstype(fs)),
-		.source = keep(mounts, mnt_fs_get_source(fs)),
-		.super_options = keep(mounts, options),
-		.superblock_read_only = has_option(options, "ro"),
-	};
-	mount->is_deleted = g_str_has_suffix(mount->path, DELETED_SUFFIX);
-	mount->kind = sf_fskind(mount->fstype, major(number) != 0);
+	mount->fstype = share(mounts, mnt_fs_get_fstype(fs), first->fstype);
+	mount->source = share(mounts, mnt_fs_get_source(fs), first->source);
+	mount->super_options = share(mounts, mnt_fs_get_fs_options(fs), first->super_options);
+	mount->kind = first->kind;
+	if (mount->fstype != first->fstype)
+		mount->kind = sf_fskind(mount->fstype, SF_DEVICE_MAJOR(mount->device) != 0);
+	mount->superblock_read_only = first->superblock_read_only;
+	if (mount->super_options != first->super_options)
+		mount->superblock_read_only = has_option(mount->super_options, "ro");
 }
 
-static void append_to(GHashTable *table, gpointer key, SfMount *mount)
+static void add_mount(SfMounts *mounts, SfMount *mount, struct libmnt_fs *fs)
 {
-	GPtrArray *list = g_hash_table_lookup(table, key);
+	static const SfMount none;
+	dev_t number = mnt_fs_get_devno(fs);
+	GPtrArray *superblock;
 
-	if (!list) {
-		list = g_ptr_array_new();
-		g_hash_table_insert(table, key, list);
+	mount->id = mnt_fs_get_id(fs);
+	mount->parent = mnt_fs_get_parent_id(fs);
+	mount->device = SF_DEVICE(major(number), minor(number));
+	mount->subtree = keep(mounts, mnt_fs_get_root(fs));
+	mount->path = keep(mounts, mnt_fs_get_target(fs));
+	mount->is_deleted = g_str_has_suffix(mount->path, DELETED_SUFFIX);
+
+	superblock = g_hash_table_lookup(mounts->by_device, &mount->device);
+	fill_superblock(mounts, mount, fs, superblock ? superblock->pdata[0] : &none);
+	if (!superblock) {
+		superblock = g_ptr_array_new();
+		g_hash_table_insert(mounts->by_device, &mount->device, superblock);
 	}
-	g_ptr_array_add(list, mount);
+	g_ptr_array_add(superblock, mount);
+	g_ptr_array_add(mounts->mounts, mount);
+}
+
+/* A chain and no list: nearly all paths have one mount, and there may be very many. */
+static void add_to_path(SfMounts *mounts, SfMount *mount)
+{
+	mount->same_path = g_hash_table_lookup(mounts->by_path, mount->path);
+	g_hash_table_replace(mounts->by_path, mount->path, mount);
 }
 
 static bool copy_table(SfMounts *mounts, struct libmnt_table *parsed, GError **error)
@@ -94,17 +114,12 @@ static bool copy_table(SfMounts *mounts, struct libmnt_table *parsed, GError **e
 		return sf_throw(error, "no memory for the mount table");
 	mounts->table = g_new0(SfMount, mnt_table_get_nents(parsed) + 1);
 	while (mnt_table_next_fs(parsed, iter, &fs) == 0)
-		fill_mount(mounts, &mounts->table[n++], fs);
+		add_mount(mounts, &mounts->table[n++], fs);
 	mnt_free_iter(iter);
 
 	sf_visibility_mark(mounts->table, n);
-	for (guint i = 0; i < n; i++) {
-		SfMount *mount = &mounts->table[i];
-
-		g_ptr_array_add(mounts->mounts, mount);
-		append_to(mounts->by_device, &mount->device, mount);
-		append_to(mounts->by_path, mount->path, mount);
-	}
+	for (guint i = 0; i < n; i++)
+		add_to_path(mounts, &mounts->table[i]);
 	return true;
 }
 
@@ -115,7 +130,7 @@ static SfMounts *mounts_new(void)
 
 	mounts->mounts = g_ptr_array_new();
 	mounts->by_device = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, free_list);
-	mounts->by_path = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_list);
+	mounts->by_path = g_hash_table_new(g_str_hash, g_str_equal);
 	mounts->strings = g_string_chunk_new(CHUNK_SIZE);
 	return mounts;
 }
@@ -157,20 +172,17 @@ const GPtrArray *sf_mounts_of_device(const SfMounts *mounts, SfDevice device)
 	return g_hash_table_lookup(mounts->by_device, &device);
 }
 
-const GPtrArray *sf_mounts_at_path(const SfMounts *mounts, const char *path)
+const SfMount *sf_mounts_at_path(const SfMounts *mounts, const char *path)
 {
 	return g_hash_table_lookup(mounts->by_path, path);
 }
 
-const SfMount *sf_mounts_topmost(const GPtrArray *stack)
+const SfMount *sf_mounts_topmost(const SfMount *last)
 {
-	for (guint i = 0; stack && i < stack->len; i++) {
-		const SfMount *mount = g_ptr_array_index(stack, i);
-
+	for (const SfMount *mount = last; mount; mount = mount->same_path)
 		if (mount->visible)
 			return mount;
-	}
-	return stack && stack->len > 0 ? g_ptr_array_index(stack, stack->len - 1) : NULL;
+	return last;
 }
 
 bool sf_mounts_shorten(char *path)
@@ -188,10 +200,10 @@ const SfMount *sf_mounts_find_holder(const SfMounts *mounts, const char *path)
 	g_autofree char *prefix = g_strdup(path);
 
 	do {
-		const GPtrArray *stack = sf_mounts_at_path(mounts, prefix);
+		const SfMount *last = sf_mounts_at_path(mounts, prefix);
 
-		if (stack)
-			return sf_mounts_topmost(stack);
+		if (last)
+			return sf_mounts_topmost(last);
 	} while (sf_mounts_shorten(prefix));
 	return NULL;
 }

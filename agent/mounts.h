@@ -15,7 +15,8 @@ typedef uint64_t SfDevice;
 #define SF_DEVICE_MINOR(device) ((uint32_t)(device))
 
 /* One line of the mount table. */
-typedef struct {
+typedef struct SfMount SfMount;
+struct SfMount {
 	int id;
 	int parent;
 	SfDevice device;
@@ -34,14 +35,14 @@ typedef struct {
 	bool is_behind_remote;
 	bool is_behind_autofs; /* the same for autofs, which may wait for its daemon */
 	SfFsKind kind;
-} SfMount;
+	SfMount *same_path; /* (nullable): the one at the same path that came before it */
+};
 
 /* The mount table of one namespace, in the kernel's order. */
 typedef struct {
 	GPtrArray *mounts;     /* of SfMount */
 	GHashTable *by_device; /* SfDevice* -> GPtrArray of SfMount (not owned), in table order */
-	GHashTable *by_path;   /* path -> GPtrArray of SfMount (not owned): several where mounts are
-				  stacked */
+	GHashTable *by_path;   /* path -> the last SfMount there; the others by @same_path */
 	SfMount *table;        /* what @mounts points into */
 	GStringChunk *strings; /* and the text of all of them */
 } SfMounts;
@@ -63,15 +64,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfMounts, sf_mounts_free)
 /* (nullable): the mounts of one superblock, in table order. */
 const GPtrArray *sf_mounts_of_device(const SfMounts *mounts, SfDevice device);
 
-/* (nullable): all mounts stacked at exactly this path, in table order. */
-const GPtrArray *sf_mounts_at_path(const SfMounts *mounts, const char *path);
+/* (nullable): the last mount at exactly this path; the others by @same_path. */
+const SfMount *sf_mounts_at_path(const SfMounts *mounts, const char *path);
 
 /* (nullable): the mount whose path is the longest prefix of @path, the topmost where several are
  * stacked. */
 const SfMount *sf_mounts_find_holder(const SfMounts *mounts, const char *path);
 
-/* (nullable): the one that a path leads to among @stack, mounts at the same path. */
-const SfMount *sf_mounts_topmost(const GPtrArray *stack);
+/* (nullable): the one that the path leads to, @last and those before it at the same path; the last
+ * where none is visible. */
+const SfMount *sf_mounts_topmost(const SfMount *last);
 
 /* Cuts the last component off @path, in place: "/a/b", "/a", "/", then false. */
 bool sf_mounts_shorten(char *path);

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include "agent/backing.h"
@@ -19,6 +20,7 @@
 
 /* How much of a cycle an error spells out. */
 #define MAX_NAMED 8
+#define LARGE_PLAN 2000
 
 /* A plan that is being made. */
 typedef struct {
@@ -40,15 +42,33 @@ static SfPlan *plan_new(void)
 	return plan;
 }
 
+/* Whether it holds so many paths that their memory is worth giving back at once. */
+static bool is_large(const SfPlan *plan)
+{
+	guint n = plan->left_out->len;
+
+	for (guint i = 0; i < plan->targets->len; i++) {
+		const SfTarget *target = g_ptr_array_index(plan->targets, i);
+
+		n += target->mountpoints->len;
+	}
+	return n > LARGE_PLAN;
+}
+
 void sf_plan_free(SfPlan *plan)
 {
+	bool give_back;
+
 	if (!plan)
 		return;
+	give_back = is_large(plan);
 	g_ptr_array_unref(plan->targets);
 	g_array_unref(plan->edges);
 	g_ptr_array_unref(plan->left_out);
 	g_clear_pointer(&plan->warnings, g_ptr_array_unref);
 	g_free(plan);
+	if (give_back)
+		malloc_trim(0);
 }
 
 /* "//mnt/data/" -> "/mnt/data", as the mount table spells it. */

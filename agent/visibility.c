@@ -91,7 +91,7 @@ static void find_parents(Tree *tree, SfMount *table)
  * above. */
 static void hide_behind_siblings(Tree *tree)
 {
-	g_autofree Node **sorted = g_new(Node *, tree->n);
+	g_autofree Node **sorted = g_new(Node *, tree->n + 1); /* never NULL */
 	const Node *cover = NULL;
 
 	for (guint i = 0; i < tree->n; i++)

@@ -98,7 +98,9 @@ static void test_indices(void)
 	g_assert_cmpint(((SfMount *)g_ptr_array_index(root, 1))->id, ==, 22);
 	g_assert_null(sf_mounts_of_device(mounts, SF_DEVICE(1, 1)));
 
-	g_assert_cmpuint(sf_mounts_at_path(mounts, "/srv")->len, ==, 2);
+	g_assert_cmpint(sf_mounts_at_path(mounts, "/srv")->id, ==, 23);
+	g_assert_cmpint(sf_mounts_at_path(mounts, "/srv")->same_path->id, ==, 21);
+	g_assert_null(sf_mounts_at_path(mounts, "/srv")->same_path->same_path);
 	g_assert_null(sf_mounts_at_path(mounts, "/srv/deep"));
 	g_assert_cmpint(sf_mounts_find_holder(mounts, "/srv/deep/file")->id, ==, 23);
 	g_assert_cmpint(sf_mounts_find_holder(mounts, "/srvx")->id, ==, 20);

@@ -64,6 +64,7 @@ static void target_free(gpointer data)
 	if (target->fd >= 0)
 		close(target->fd);
 	g_free(target->mountpoint);
+	g_ptr_array_unref(target->mountpoints);
 	g_array_unref(target->routes);
 	g_free(target);
 }
@@ -93,6 +94,7 @@ static SfTarget *add_target(SfPlan *plan, const char *path, int mount_id, SfDevi
 	target->device = device;
 	target->mountpoint = g_strdup(path);
 	target->mount_id = mount_id;
+	target->mountpoints = g_ptr_array_new();
 	target->fd = -1;
 	target->routes = g_array_new(FALSE, FALSE, sizeof(SfRoute));
 	g_array_set_clear_func(target->routes, route_clear);

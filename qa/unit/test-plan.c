@@ -427,6 +427,29 @@ static void test_ext4_journal(void)
 	assert_plan(machine, "/srv /x /");
 }
 
+/* Newer kernels tell whose journal it is. */
+static void test_ext4_journal_task(void)
+{
+	g_autoptr(FakeMachine) machine = machine_new("22 20 253:2 / /x rw - ext4 /dev/vda2 rw\n"
+						     "23 20 253:4 / /srv rw - ext4 /dev/vda4 rw\n");
+	g_autoptr(SfPlan) plan = NULL;
+
+	/* The root has no journal at all: not to be taken for one that waits for /srv. */
+	fake_machine_loop(machine, "loop0", "7:0", "/srv/journal.img");
+	fake_machine_write(machine, "proc/fs/jbd2/loop0/info", "");
+	fake_machine_write(machine, "proc/fs/jbd2/vda3/info", "");
+	fake_machine_write(machine, "sys/fs/ext4/vda1/journal_task", "<none>\n");
+	fake_machine_write(machine, "sys/fs/ext4/vda4/journal_task", "<none>\n");
+	fake_machine_write(machine, "sys/fs/ext4/vda2/journal_task", "88\n");
+	fake_machine_write(machine, "proc/88/comm", "jbd2/loop0\n");
+	assert_plan(machine, "/x /srv / [0<1]");
+	plan = plan_new(machine);
+	g_assert_cmpuint(target_at(plan, 0)->devices->len, ==, 2);
+	/* On another: nothing to wait for. */
+	fake_machine_write(machine, "proc/88/comm", "jbd2/vda3\n");
+	assert_plan(machine, "/srv /x /");
+}
+
 static void assert_warning(const SfPlan *plan, guint i, const char *part)
 {
 	g_assert_cmpuint(plan->warnings->len, >, i);
@@ -581,6 +604,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/plan/btrfs", test_btrfs);
 	g_test_add_func("/plan/xfs-log", test_xfs_log);
 	g_test_add_func("/plan/ext4-journal", test_ext4_journal);
+	g_test_add_func("/plan/ext4-journal-task", test_ext4_journal_task);
 	g_test_add_func("/plan/warnings", test_warnings);
 	g_test_add_func("/plan/equal", test_equal);
 	g_test_add_func("/plan/json", test_json);
