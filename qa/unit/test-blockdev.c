@@ -127,8 +127,17 @@ static void test_nvme_subsystem(Fixture *fixture, gconstpointer data)
 	fake_machine_link(machine, "sys/devices/virtual/nvme-subsystem/nvme-subsys1/nvme1",
 			  "../../nvme-fabrics/ctl/nvme1");
 
+	/* A controller that has just gone might have been either. */
+	fake_machine_disk(machine, "nvme2n1", "259:2", "virtual/nvme-subsystem/nvme-subsys2/");
+	fake_machine_link(machine, "sys/devices/virtual/nvme-subsystem/nvme-subsys2/nvme2",
+			  "/nonexistent");
+	/* And one without any. */
+	fake_machine_disk(machine, "nvme3n1", "259:3", "virtual/nvme-subsystem/nvme-subsys3/");
+
 	g_assert_false(get(fixture, 259, 0)->backing_hidden);
 	g_assert_true(get(fixture, 259, 1)->backing_hidden);
+	g_assert_true(get(fixture, 259, 2)->backing_hidden);
+	g_assert_true(get(fixture, 259, 3)->backing_hidden);
 }
 
 static SfDevice find(Fixture *fixture, const char *path)

@@ -12,6 +12,9 @@
 #define READ_AND_FLUSHED "99 9 800 5 200 30 1600 9 3 99 99 7 0 56 3 12 4\n"
 #define WRITTEN "10 1 80 5 201 30 1608 9 0 14 14 7 0 56 3 11 2\n"
 #define DISCARDED "10 1 80 5 200 30 1600 9 0 14 14 8 0 64 3 11 2\n"
+#define WRITTEN_NOTHING "10 1 80 5 201 30 1600 9 0 14 14 7 0 56 3 11 2\n"
+#define DISCARDED_MORE "10 1 80 5 200 30 1600 9 0 14 14 7 0 64 3 11 2\n"
+#define NEW "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 #define OLD "10 1 80 5 200 30 1600 9 0 14 14\n"
 #define OLD_WRITTEN "10 1 80 5 200 30 1608 9 0 14 14\n"
 
@@ -92,10 +95,15 @@ static void test_written(Fixture *fixture, gconstpointer data)
 	assert_written(fixture, "vda", WRITTEN, "/a");
 	assert_written(fixture, "vda", IDLE, "/a");
 	assert_written(fixture, "vda", DISCARDED, "/a");
+	assert_written(fixture, "vda", DISCARDED_MORE, "/a");
+	assert_written(fixture, "vda", IDLE, "/a");
+	/* A write of no bytes is one. */
+	assert_written(fixture, "vda", WRITTEN_NOTHING, "/a");
 	assert_written(fixture, "vdb", WRITTEN, "/b");
 	/* The second device counts as well, and kernels without the later fields. */
 	assert_written(fixture, "vdc", OLD_WRITTEN, "/b");
 	/* Counters that cannot be read any more vouch for nothing. */
+	assert_written(fixture, "vdc", NEW, "/b");
 	assert_written(fixture, "vdc", "rubbish", "/b");
 }
 

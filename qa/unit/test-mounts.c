@@ -50,11 +50,12 @@ static void test_fields(void)
 		"36 20 0:45 /@home /mnt/a\\040b\\134c ro,noatime shared:5 master:2 - btrfs "
 		"/dev/mapper/vg-x rw,subvol=/@home\n"
 		"37 20 7:0 / /snap\\011x ro - squashfs /dev/loop0 ro,errors=continue\n"
+		"39 20 0:45 /@srv /srv rw - btrfs /dev/vdb ro,subvol=/@srv\n"
 		"38 20 0:50 / /odd (x) rw - tmpfs  rw,size=1k\n");
 	const SfMount *btrfs = find_id(mounts, 36);
 	const SfMount *squashfs = find_id(mounts, 37);
 
-	g_assert_cmpuint(mounts->mounts->len, ==, 4);
+	g_assert_cmpuint(mounts->mounts->len, ==, 5);
 	g_assert_cmpint(btrfs->parent, ==, 20);
 	g_assert_cmpuint(btrfs->device, ==, SF_DEVICE(0, 45));
 	g_assert_cmpstr(btrfs->subtree, ==, "/@home");
@@ -66,6 +67,10 @@ static void test_fields(void)
 	g_assert_false(btrfs->superblock_read_only);
 	g_assert_true(squashfs->superblock_read_only);
 	g_assert_cmpstr(squashfs->path, ==, "/snap\tx");
+	/* The same superblock need not be told of in the same words. */
+	g_assert_cmpstr(find_id(mounts, 39)->source, ==, "/dev/vdb");
+	g_assert_cmpstr(find_id(mounts, 39)->super_options, ==, "ro,subvol=/@srv");
+	g_assert_true(find_id(mounts, 39)->superblock_read_only);
 	g_assert_cmpuint(find_id(mounts, 20)->device, ==, SF_DEVICE(253, 1));
 	g_assert_cmpint(find_id(mounts, 20)->kind, ==, SF_FSKIND_LOCAL);
 	g_assert_cmpint(find_id(mounts, 38)->kind, ==, SF_FSKIND_MEMORY);

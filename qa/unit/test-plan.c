@@ -300,10 +300,13 @@ static void test_loop_holders(void)
 	memory = machine_new("22 20 0:40 / /run rw - tmpfs tmpfs rw\n"
 			     "23 20 253:2 / /ro ro - ext4 /dev/vda2 ro\n"
 			     "24 20 7:0 / /a rw - ext4 /dev/loop0 rw\n"
-			     "25 20 7:1 / /b rw - ext4 /dev/loop1 rw\n");
+			     "25 20 7:1 / /b rw - ext4 /dev/loop1 rw\n"
+			     "26 20 0:41 / /live ro - overlay o ro,lowerdir=/x:/y\n"
+			     "27 20 7:2 / /c rw - ext4 /dev/loop2 rw\n");
+	fake_machine_loop(memory, "loop2", "7:2", "/live/c.img");
 	fake_machine_loop(memory, "loop0", "7:0", "/run/a.img");
 	fake_machine_loop(memory, "loop1", "7:1", "/ro/b.img");
-	assert_plan(memory, "/b /a /");
+	assert_plan(memory, "/c /b /a /");
 }
 
 static void test_loop_on_overlay(void)
@@ -388,6 +391,10 @@ static void test_btrfs(void)
 	btrfs = target_at(plan, 1);
 	g_assert_cmpuint(btrfs->devices->len, ==, 2);
 	g_assert_cmpuint(target_at(plan, 0)->devices->len, ==, 0);
+
+	/* One of its devices has gone: not all are known any more, so it goes first. */
+	fake_machine_link(machine, "sys/fs/btrfs/6a7f/devices/gone", "/nonexistent");
+	assert_plan(machine, "/lost! /srv /a! /");
 }
 
 static void test_xfs_log(void)
