@@ -65,3 +65,43 @@ void sf_call_give_up(SfCall *call);
 /* Whether a request tells that the sender gave up what stands before it (guest-sync,
  * guest-sync-delimited). */
 bool sf_dispatch_is_sync(const SfRequest *request);
+
+/* What handlers see of a call. */
+const char *sf_call_command(const SfCall *call);
+const char *sf_call_channel(const SfCall *call);
+/* Called at most once, while the call is not done: see sf_call_give_up(). */
+void sf_call_on_give_up(SfCall *call, void (*give_up)(SfCall *call, gpointer user_data),
+			gpointer user_data);
+
+/* Exactly one of these ends a call. @result: (transfer full); @error: (transfer none). */
+void sf_call_return(SfCall *call, JsonNode *result);
+void sf_call_fail(SfCall *call, const GError *error);
+/* Ends it without a reply (guest-shutdown's success). */
+void sf_call_end_silently(SfCall *call);
+
+typedef struct {
+	SfProfile profile;
+	const char *const *block; /* (nullable): names of commands, NULL-terminated */
+	const char *const *allow; /* (nullable): where set, only these */
+	/* Whether only commands that are allowed while frozen may run now. */
+	bool (*is_frozen)(gpointer context);
+	gpointer context; /* handed to every handler */
+} SfDispatchSettings;
+
+/**
+ * sf_dispatch_new:
+ * @families: (array): tables of commands, each ending with a NULL name; NULL-terminated; must
+ * outlive it
+ * @settings: copied; its strings must outlive it
+ */
+SfDispatch *sf_dispatch_new(const SfCommand *const *families, const SfDispatchSettings *settings);
+void sf_dispatch_free(SfDispatch *dispatch);
+
+/* (nullable) */
+const SfCommand *sf_dispatch_find(const SfDispatch *dispatch, const char *name);
+/* Whether configuration lets a command run; that the frozen state refuses it now does not count. */
+bool sf_dispatch_is_enabled(const SfDispatch *dispatch, const SfCommand *command);
+/* All commands, enabled or not, in the order of the families. */
+void sf_dispatch_each(const SfDispatch *dispatch,
+		      void (*visit)(const SfCommand *command, bool is_enabled, gpointer user_data),
+		      gpointer user_data);

@@ -32,7 +32,7 @@ typedef struct {
 	GHashTable *numbers; /* SfDevice* -> the index of the target, plus one */
 } Maker;
 
-static SfPlan *plan_new(void)
+SfPlan *sf_plan_new_empty(void)
 {
 	SfPlan *plan = g_new0(SfPlan, 1);
 
@@ -69,6 +69,12 @@ void sf_plan_free(SfPlan *plan)
 	g_free(plan);
 	if (give_back)
 		malloc_trim(0);
+}
+
+void sf_plan_close(SfPlan *plan)
+{
+	for (guint i = 0; i < plan->targets->len; i++)
+		sf_target_close(g_ptr_array_index(plan->targets, i));
 }
 
 /* "//mnt/data/" -> "/mnt/data", as the mount table spells it. */
@@ -291,7 +297,7 @@ static bool make(Maker *maker, const char *const *mountpoints, GError **error)
 SfPlan *sf_plan_new(const SfPlanSource *source, const char *const *mountpoints, GError **error)
 {
 	g_autoptr(SfMounts) mounts = sf_mounts_read(source->mountinfo, error);
-	g_autoptr(SfPlan) plan = plan_new();
+	g_autoptr(SfPlan) plan = sf_plan_new_empty();
 	Maker maker = {.source = source, .mounts = mounts, .plan = plan};
 	bool is_made;
 

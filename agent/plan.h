@@ -96,6 +96,10 @@ typedef struct {
  */
 SfPlan *sf_plan_new(const SfPlanSource *source, const char *const *mountpoints,
 		    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Without any target; for those who know what to open without planning. */
+SfPlan *sf_plan_new_empty(void);
+/* Closes the fds of the targets: an open one keeps a filesystem from being unmounted. */
+void sf_plan_close(SfPlan *plan);
 /* Closes the fds of the targets too. */
 void sf_plan_free(SfPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfPlan, sf_plan_free)

@@ -91,10 +91,16 @@ SfTarget *sf_target_new(const GPtrArray *superblock, GError **error)
 	return target;
 }
 
-void sf_target_free(SfTarget *target)
+void sf_target_close(SfTarget *target)
 {
 	if (target->fd >= 0)
 		close(target->fd);
+	target->fd = -1;
+}
+
+void sf_target_free(SfTarget *target)
+{
+	sf_target_close(target);
 	g_free(target->root);
 	g_free(target->mountpoint);
 	g_free(target->fstype);

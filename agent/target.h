@@ -14,3 +14,5 @@ SfTarget *sf_target_new(const GPtrArray *superblock, GError **error) G_GNUC_WARN
 
 /* Closes @fd too. */
 void sf_target_free(SfTarget *target);
+
+void sf_target_close(SfTarget *target);

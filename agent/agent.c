@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns the main loop and every other object of the daemon; nothing else is global. Called by
+ * main.c. */
+#include "config.h"
+
+#include <glib-unix.h>
+#include <malloc.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/channels.h"
+#include "agent/commands/commands.h"
+#include "agent/notify.h"
+#include "agent/recovery.h"
+#include "protocol/error.h"
+
+#define FLUSH_AT_EXIT_MS 1000
+
+typedef struct {
+	GMainLoop *loop;
+	SfSession *session;
+	SfDispatch *dispatch;
+	SfChannels *channels;
+	SfContext context;
+	GError *trouble;
+} Agent;
+
+static void agent_clear(Agent *agent)
+{
+	sf_channels_free(agent->channels);
+	sf_session_free(agent->session);
+	sf_dispatch_free(agent->dispatch);
+	g_clear_pointer(&agent->loop, g_main_loop_unref);
+	g_clear_error(&agent->trouble);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Agent, agent_clear)
+
+static void on_leave(gpointer user_data)
+{
+	g_main_loop_quit(((Agent *)user_data)->loop);
+}
+
+static gboolean on_signal(gpointer user_data)
+{
+	Agent *agent = user_data;
+
+	sf_notify("STOPPING=1", NULL, 0);
+	sf_channels_stop_reading(agent->channels);
+	sf_session_stop(agent->session);
+	return G_SOURCE_CONTINUE;
+}
+
+static void on_channels_lost(gpointer user_data)
+{
+	Agent *agent = user_data;
+
+	if (!agent->trouble)
+		sf_throw(&agent->trouble, "the last channel is lost");
+	sf_session_stop(agent->session);
+}
+
+static bool session_is_frozen(gpointer context)
+{
+	return sf_session_is_frozen(((SfContext *)context)->session);
+}
+
+static SfPlanSource plan_source(const SfConfig *config)
+{
+	return (SfPlanSource){
+		.mountinfo = "/proc/self/mountinfo",
+		.proc = "/proc",
+		.sys = "/sys",
+		.dev = "/dev",
+		.run = config->statedir,
+		.include = (const char *const *)config->include,
+		.exclude = (const char *const *)config->exclude,
+	};
+}
+
+static const char *freezer_program(void)
+{
+	/* For tests that run what is not installed; a host cannot set it, and root may run what it
+	 * likes. */
+	const char *program = g_getenv("SNAPFREEZE_FREEZER");
+
+	return program ? program : PKGLIBEXECDIR "/snapfreeze-freezer";
+}
+
+static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GError **error)
+{
+	SfSessionSettings settings = {
+		.freezer = freezer_program(),
+		.rehearse = config->rehearse,
+		.source = plan_source(config),
+		.timeout_s = config->timeout_s,
+		.max_timeout_s = config->max_timeout_s,
+		.freeze_timeout_s = config->freeze_timeout_s,
+		.flush_timeout_s = config->flush_timeout_s,
+		.parallel = config->freeze_parallel,
+		.accept_foreign = config->foreign_freeze == SF_FOREIGN_ACCEPT,
+	};
+	SfRecord *record = sf_record_open(config->statedir, !config->rehearse, error);
+
+	if (record)
+		agent->session = sf_session_new(&settings, record, log, on_leave, agent, error);
+	return agent->session != NULL;
+}
+
+static void open_dispatch(Agent *agent, const SfConfig *config)
+{
+	SfDispatchSettings settings = {
+		.profile = config->profile,
+		.block = (const char *const *)config->block_rpcs,
+		.allow = (const char *const *)config->allow_rpcs,
+		.is_frozen = session_is_frozen,
+		.context = &agent->context,
+	};
+
+	agent->dispatch = sf_dispatch_new(sf_command_families, &settings);
+	agent->context = (SfContext){agent->dispatch, agent->session};
+}
+
+/* A descriptor per filesystem, per device and per client. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
+{
+	g_auto(Agent) agent = {.loop = g_main_loop_new(NULL, FALSE)};
+
+	raise_fd_limit();
+	signal(SIGPIPE, SIG_IGN);
+	if (!open_session(&agent, config, log, error))
+		return false;
+	open_dispatch(&agent, config);
+	agent.channels = sf_channels_open(config, agent.dispatch, on_channels_lost, &agent, error);
+	if (!agent.channels)
+		return false;
+	guint signals[] = {g_unix_signal_add(SIGTERM, on_signal, &agent),
+			   g_unix_signal_add(SIGINT, on_signal, &agent),
+			   g_unix_signal_add(SIGHUP, on_signal, &agent)};
+	sf_notify("READY=1", NULL, 0);
+	/* What starting up needed is not needed again. */
+	malloc_trim(0);
+	g_main_loop_run(agent.loop);
+	sf_channels_flush(agent.channels, FLUSH_AT_EXIT_MS);
+	for (guint i = 0; i < G_N_ELEMENTS(signals); i++)
+		g_source_remove(signals[i]);
+	if (!agent.trouble)
+		return true;
+	g_propagate_error(error, g_steal_pointer(&agent.trouble));
+	return false;
+}
+
+typedef struct {
+	GMainLoop *loop;
+	GError *error;
+} Recovering;
+
+static void on_recovered(unsigned int thawed, const GError *error, gpointer user_data)
+{
+	Recovering *recovering = user_data;
+
+	if (thawed > 0)
+		g_warning("%u filesystems that an agent had left frozen were thawed", thawed);
+	if (error)
+		recovering->error = g_error_copy(error);
+	g_main_loop_quit(recovering->loop);
+}
+
+bool sf_agent_recover(const SfConfig *config, GError **error)
+{
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+	g_autoptr(SfRecord) record = sf_record_open(config->statedir, !config->rehearse, error);
+	SfPlanSource source = plan_source(config);
+	Recovering recovering = {.loop = loop};
+
+	if (!record)
+		return false;
+	if (!sf_recovery_is_needed(record))
+		return true;
+	g_autoptr(SfRecovery) recovery =
+		sf_recovery_start(record, &source, config->rehearse, on_recovered, &recovering);
+	g_main_loop_run(loop);
+	if (!recovering.error)
+		return true;
+	g_propagate_error(error, recovering.error);
+	return false;
+}

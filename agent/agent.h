@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "agent/configuration.h"
+#include "agent/log.h"
+
+/**
+ * sf_agent_run:
+ * @config: must outlive the call
+ * @log: the same
+ * @error: domain %SF_ERROR: what cannot be opened or started
+ *
+ * The daemon, from opening its channels until it is told to stop; whatever it froze is thawed by
+ * then.
+ *
+ * Returns: whether it stopped because it was told to
+ */
+bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
+ * sf_agent_recover:
+ *
+ * "--recover": thaws by the record what agent and freezer left frozen when they died, waits for its
+ * end.
+ *
+ * Returns: whether nothing of ours is frozen any more
+ */
+bool sf_agent_recover(const SfConfig *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;

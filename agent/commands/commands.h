@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "agent/dispatch.h"
+#include "agent/session.h"
+
+/* What every handler gets as its context. Nothing is owned. */
+typedef struct {
+	SfDispatch *dispatch;
+	SfSession *session;
+} SfContext;
+
+/* A call that the session answers later. Whoever answers frees it with g_free(). */
+typedef struct {
+	SfCall *call;
+	SfSession *session;
+} SfPending;
+
+SfPending *sf_pending_new(SfCall *call, SfContext *context);
+/* Asks the session for a freeze on behalf of @pending's call, which may give up. */
+void sf_pending_freeze(SfPending *pending, const SfArguments *arguments, int64_t timeout_s,
+		       SfFreezeDone done);
+
+/* The families; each table ends with a NULL name. */
+extern const SfCommand sf_basic_commands[];
+extern const SfCommand sf_fsfreeze_commands[];
+extern const SfCommand sf_snapfreeze_commands[];
+
+/* All of them, NULL-terminated, for sf_dispatch_new() and "-b help". */
+extern const SfCommand *const sf_command_families[];

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owns what is watched while a snapshot is taken. Its invariant: it adds a reason for all that it
+ * can see, and never takes one away. Called by preparation and session.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <libmount.h>
+#include <poll.h>
+
+#include "agent/counters.h"
+#include "agent/evidence.h"
+#include "agent/superblocks.h"
+#include "protocol/error.h"
+
+struct SfEvidence {
+	const SfPlanSource *source;
+	struct libmnt_monitor *monitor;
+	int monitor_fd;
+	SfCounters *counters;
+	GArray *before;
+	SfMounts *mounts; /* as planned: read while nothing was frozen */
+};
+
+static bool watch_table(SfEvidence *evidence, GError **error)
+{
+	evidence->monitor = mnt_new_monitor();
+	if (!evidence->monitor || mnt_monitor_enable_kernel(evidence->monitor, 1) < 0)
+		return sf_throw(error, "cannot watch the mount table");
+	evidence->monitor_fd = mnt_monitor_get_fd(evidence->monitor);
+	if (evidence->monitor_fd < 0)
+		return sf_throw(error, "cannot watch the mount table");
+	return true;
+}
+
+SfEvidence *sf_evidence_new(const SfPlanSource *source, GError **error)
+{
+	g_autoptr(SfEvidence) evidence = g_new0(SfEvidence, 1);
+
+	evidence->source = source;
+	return watch_table(evidence, error) ? g_steal_pointer(&evidence) : NULL;
+}
+
+void sf_evidence_free(SfEvidence *evidence)
+{
+	if (!evidence)
+		return;
+	if (evidence->monitor)
+		mnt_unref_monitor(evidence->monitor);
+	sf_counters_free(evidence->counters);
+	g_clear_pointer(&evidence->before, g_array_unref);
+	sf_mounts_free(evidence->mounts);
+	g_free(evidence);
+}
+
+bool sf_evidence_table_changed(SfEvidence *evidence)
+{
+	struct pollfd polled = {.fd = evidence->monitor_fd, .events = POLLIN};
+
+	if (poll(&polled, 1, 0) != 1)
+		return false;
+	mnt_monitor_event_cleanup(evidence->monitor);
+	return true;
+}
+
+bool sf_evidence_open(SfEvidence *evidence, const SfPlan *plan, GError **error)
+{
+	evidence->counters = sf_counters_open(plan, evidence->source->sys, error);
+	if (!evidence->counters)
+		return false;
+	evidence->mounts = sf_mounts_read(evidence->source->mountinfo, error);
+	return evidence->mounts != NULL;
+}
+
+static bool knows_device(const SfPlan *plan, SfDevice device)
+{
+	for (guint i = 0; i < plan->targets->len; i++)
+		if (((const SfTarget *)g_ptr_array_index(plan->targets, i))->device == device)
+			return true;
+	return false;
+}
+
+/* What a plan made now would freeze and the one that was made does not. */
+static void blame_new_superblocks(const SfPlanSource *source, const SfPlan *plan,
+				  SfOutcome *outcome)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(SfPlan) now = sf_plan_new(source, NULL, &error);
+
+	if (!now) {
+		sf_outcome_blame(outcome, "the mount table changed and cannot be read: %s",
+				 error->message);
+		return;
+	}
+	for (guint i = 0; i < now->targets->len; i++) {
+		const SfTarget *target = g_ptr_array_index(now->targets, i);
+		if (!knows_device(plan, target->device))
+			sf_outcome_blame(outcome, "'%s' (%s) is writable and was not frozen",
+					 target->mountpoint, target->fstype);
+	}
+}
+
+static void blame_changed_table(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
+{
+	if (!sf_evidence_table_changed(evidence))
+		return;
+	/* Who named filesystems meant those, and no others. */
+	if (plan->is_whole)
+		blame_new_superblocks(evidence->source, plan, outcome);
+}
+
+static void blame_hidden_superblocks(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
+{
+	if (!plan->is_whole)
+		return;
+	g_autoptr(GPtrArray) unknown =
+		sf_superblocks_find_unknown(evidence->source, evidence->mounts);
+	for (guint i = 0; i < unknown->len; i++)
+		sf_outcome_blame(outcome, "%s is mounted out of sight and was not frozen",
+				 (const char *)g_ptr_array_index(unknown, i));
+}
+
+static void blame_foreign(const SfPlan *plan, const SfRecord *record, SfOutcome *outcome)
+{
+	for (guint i = 0; i < plan->targets->len; i++) {
+		const SfTarget *target = g_ptr_array_index(plan->targets, i);
+		if (atomic_load(&record->map->entries[i].state) == SF_ENTRY_FOREIGN)
+			sf_outcome_blame(outcome,
+					 "'%s' was frozen by somebody else, who may thaw it",
+					 target->mountpoint);
+	}
+}
+
+void sf_evidence_take(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
+{
+	g_clear_pointer(&evidence->before, g_array_unref);
+	evidence->before = sf_counters_read(evidence->counters);
+	blame_changed_table(evidence, plan, outcome);
+	blame_hidden_superblocks(evidence, plan, outcome);
+}
+
+static void blame_writes(SfEvidence *evidence, const SfPlan *plan, const SfRecord *record,
+			 SfOutcome *outcome)
+{
+	g_autoptr(GArray) after = sf_counters_read(evidence->counters);
+	g_autoptr(GArray) written =
+		sf_counters_compare(evidence->counters, evidence->before, after);
+
+	for (guint i = 0; i < written->len; i++) {
+		guint index = g_array_index(written, guint, i);
+		const SfTarget *target = g_ptr_array_index(plan->targets, index);
+		bool was_synced =
+			atomic_load(&record->map->entries[index].state) == SF_ENTRY_SYNCED;
+		sf_outcome_blame(outcome,
+				 was_synced ? "'%s', which cannot freeze, was written since"
+					    : "'%s' was written while frozen",
+				 target->mountpoint);
+	}
+}
+
+static void blame_unwatched(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
+{
+	for (guint i = 0; i < plan->targets->len; i++)
+		if (!sf_counters_is_watched(evidence->counters, i))
+			sf_outcome_blame(outcome, "whether '%s' was written cannot be seen",
+					 ((const SfTarget *)g_ptr_array_index(plan->targets, i))
+						 ->mountpoint);
+}
+
+void sf_evidence_judge(SfEvidence *evidence, const SfPlan *plan, const SfRecord *record,
+		       SfOutcome *outcome)
+{
+	blame_writes(evidence, plan, record, outcome);
+	blame_unwatched(evidence, plan, outcome);
+	blame_changed_table(evidence, plan, outcome);
+	blame_hidden_superblocks(evidence, plan, outcome);
+	blame_foreign(plan, record, outcome);
+}
+
+void sf_evidence_hear_thaw(const SfPlan *plan, const SfRecord *record, SfOutcome *outcome)
+{
+	for (guint i = 0; i < plan->targets->len; i++) {
+		const SfTarget *target = g_ptr_array_index(plan->targets, i);
+		const struct sf_record_entry *entry = &record->map->entries[i];
+		if (atomic_load(&entry->state) != SF_ENTRY_THAWED)
+			continue;
+		if (atomic_load(&entry->error) == EINVAL)
+			sf_outcome_blame(outcome, "'%s' was thawed by somebody else",
+					 target->mountpoint);
+		else
+			outcome->thawed++;
+	}
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owns the freezer process, the socket to it and the timers that watch it. Its invariant: while
+ * something may be frozen, either the freezer answers or gone() has been called. Called by session
+ * only.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/freezer-link.h"
+#include "agent/process.h"
+#include "protocol/error.h"
+
+#define READY_TIMEOUT_MS 10000
+#define TICK_MS 1000
+#define ACKNOWLEDGE_MS 2000
+/* Longer than any pause of a busy guest that was seen; a stopped freezer is noticed by waitid, at
+ * once. */
+#define ALIVE_LIMIT_MS 6000
+
+struct SfFreezerLink {
+	SfFreezerLinkEvents events;
+	gpointer user_data;
+	pid_t pid;
+	int pidfd, socket;
+	guint socket_source, death_source, tick_source;
+	guint acknowledge_source;
+	gint64 alive_at_us;   /* of its last answer */
+	uint64_t deadline_ms; /* CLOCK_BOOTTIME; 0: none is running */
+	bool is_gone;
+};
+
+static void clear_source(guint *source)
+{
+	if (*source)
+		g_source_remove(*source);
+	*source = 0;
+}
+
+static void stop_watching(SfFreezerLink *link)
+{
+	clear_source(&link->socket_source);
+	clear_source(&link->death_source);
+	clear_source(&link->tick_source);
+	clear_source(&link->acknowledge_source);
+}
+
+static void gone(SfFreezerLink *link, const char *why)
+{
+	if (link->is_gone)
+		return;
+	link->is_gone = true;
+	stop_watching(link);
+	link->events.gone(why, link->user_data);
+}
+
+static gboolean on_acknowledge_late(gpointer user_data)
+{
+	SfFreezerLink *link = user_data;
+
+	link->acknowledge_source = 0;
+	gone(link, "it did not acknowledge a thaw within 2 s");
+	return G_SOURCE_REMOVE;
+}
+
+static bool is_stopped(const SfFreezerLink *link)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, (id_t)link->pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == link->pid && info.si_code == CLD_STOPPED;
+}
+
+static bool send_message(SfFreezerLink *link, const struct sf_message *message, const int *fds,
+			 unsigned int count, GError **error)
+{
+	int result = link->is_gone ? -EPIPE : sf_message_send(link->socket, message, fds, count);
+
+	if (result == 0)
+		return true;
+	errno = -result;
+	return sf_throw_errno(error, "send to the freezer");
+}
+
+static gboolean on_tick(gpointer user_data)
+{
+	SfFreezerLink *link = user_data;
+	struct sf_message beat = {.magic = SF_MESSAGE_MAGIC,
+				  .kind = SF_MESSAGE_HEARTBEAT,
+				  .index = -1};
+
+	if (is_stopped(link)) {
+		gone(link, "it is stopped");
+	} else if (g_get_monotonic_time() - link->alive_at_us >
+		   ALIVE_LIMIT_MS * G_TIME_SPAN_MILLISECOND) {
+		gone(link, "it does not answer");
+	} else if (link->deadline_ms && sf_boottime_ms() > link->deadline_ms + ACKNOWLEDGE_MS) {
+		gone(link, "it did not thaw at the deadline");
+	} else {
+		(void)send_message(link, &beat, NULL, 0, NULL);
+		return G_SOURCE_CONTINUE;
+	}
+	return G_SOURCE_REMOVE;
+}
+
+static void begin_heartbeat(SfFreezerLink *link)
+{
+	link->alive_at_us = g_get_monotonic_time();
+	if (!link->tick_source)
+		link->tick_source = g_timeout_add(TICK_MS, on_tick, link);
+}
+
+static void note_message(SfFreezerLink *link, const struct sf_message *message)
+{
+	link->alive_at_us = g_get_monotonic_time();
+	switch (message->kind) {
+	case SF_MESSAGE_FROZEN:
+	case SF_MESSAGE_EXTENDED:
+		link->deadline_ms = sf_boottime_ms() + message->lease;
+		break;
+	case SF_MESSAGE_ENDING:
+		clear_source(&link->acknowledge_source);
+		link->deadline_ms = 0;
+		break;
+	case SF_MESSAGE_ENDED:
+		clear_source(&link->acknowledge_source);
+		clear_source(&link->tick_source);
+		break;
+	}
+}
+
+static gboolean on_socket(gint fd, GIOCondition condition, gpointer user_data)
+{
+	SfFreezerLink *link = user_data;
+	struct sf_message message;
+	int fds[SF_MESSAGE_MAX_FDS];
+	unsigned int count;
+	int result = sf_message_receive(fd, &message, fds, &count);
+
+	if (result < 0) {
+		gone(link, "it closed its socket");
+		return G_SOURCE_REMOVE;
+	}
+	if (result == 0)
+		return G_SOURCE_CONTINUE;
+	while (count > 0)
+		close(fds[--count]);
+	note_message(link, &message);
+	if (message.kind != SF_MESSAGE_ALIVE)
+		link->events.message(&message, link->user_data);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_death(gint fd, GIOCondition condition, gpointer user_data)
+{
+	gone(user_data, "it died");
+	return G_SOURCE_REMOVE;
+}
+
+/* In the child, between fork and exec: only async-signal-safe calls. */
+static void exec_freezer(const char *program, const char *parent, bool rehearse, int socket,
+			 int record)
+{
+	/* 3 and 4 are where the freezer looks; a detour, since either may be the other's number
+	 * now. */
+	int high_socket = fcntl(socket, F_DUPFD, 10), high_record = fcntl(record, F_DUPFD, 10);
+	sigset_t none;
+
+	if (high_socket < 0 || high_record < 0 || dup2(high_socket, 3) < 0 ||
+	    dup2(high_record, 4) < 0)
+		_exit(126);
+	for (int fd = 5; fd <= MAX(high_socket, high_record); fd++)
+		close(fd);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* argv[0] stays the program's name, so that ps shows it. */
+	execl(program, program, parent, rehearse ? "--rehearse" : NULL, NULL);
+	_exit(127);
+}
+
+static bool spawn(SfFreezerLink *link, const char *program, bool rehearse, const SfRecord *record,
+		  GError **error)
+{
+	int pair[2];
+	g_autofree char *parent = g_strdup_printf("%d", (int)getpid());
+
+	if (access(program, X_OK) < 0)
+		return sf_throw_errno(error, "start '%s'", program);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return sf_throw_errno(error, "make the freezer's socket");
+	link->pid = fork();
+	if (link->pid == 0)
+		exec_freezer(program, parent, rehearse, pair[1], record->fd);
+	int reason = errno;
+	close(pair[1]);
+	link->socket = pair[0];
+	if (link->pid < 0) {
+		errno = reason;
+		return sf_throw_errno(error, "fork");
+	}
+	link->pidfd = sf_process_open(link->pid);
+	if (link->pidfd < 0)
+		return sf_throw_errno(error, "pidfd_open (it needs Linux 5.3)");
+	return true;
+}
+
+static bool wait_until_ready(SfFreezerLink *link, const char *program, GError **error)
+{
+	struct pollfd polled = {.fd = link->socket, .events = POLLIN};
+	struct sf_message message;
+	int fds[SF_MESSAGE_MAX_FDS];
+	unsigned int count;
+
+	if (poll(&polled, 1, READY_TIMEOUT_MS) == 1 &&
+	    sf_message_receive(link->socket, &message, fds, &count) == 1 && count == 0 &&
+	    message.kind == SF_MESSAGE_READY)
+		return true;
+	return sf_throw(error, "'%s' does not start", program);
+}
+
+SfFreezerLink *sf_freezer_link_start(const char *program, bool rehearse, SfRecord *record,
+				     const SfFreezerLinkEvents *events, gpointer user_data,
+				     GError **error)
+{
+	g_autoptr(SfFreezerLink) link = g_new0(SfFreezerLink, 1);
+
+	link->events = *events;
+	link->user_data = user_data;
+	link->socket = link->pidfd = link->pid = -1;
+	if (!spawn(link, program, rehearse, record, error) ||
+	    !wait_until_ready(link, program, error))
+		return NULL;
+	record->map->freezer_pid = (uint32_t)link->pid;
+	record->map->freezer_start = sf_process_start_time(link->pid);
+	link->socket_source = g_unix_fd_add(link->socket, G_IO_IN | G_IO_HUP, on_socket, link);
+	link->death_source = g_unix_fd_add(link->pidfd, G_IO_IN, on_death, link);
+	return g_steal_pointer(&link);
+}
+
+void sf_freezer_link_free(SfFreezerLink *link)
+{
+	if (!link)
+		return;
+	stop_watching(link);
+	/* EOF is the freezer's word to thaw and to end. */
+	if (link->socket >= 0)
+		close(link->socket);
+	/* A zombie that nobody waits for is reaped by whoever reaps the agent. */
+	if (link->pid > 0)
+		waitpid(link->pid, NULL, WNOHANG);
+	if (link->pidfd >= 0)
+		close(link->pidfd);
+	g_free(link);
+}
+
+pid_t sf_freezer_link_pid(const SfFreezerLink *link)
+{
+	return link->pid;
+}
+
+int sf_freezer_link_pidfd(const SfFreezerLink *link)
+{
+	return link->pidfd;
+}
+
+static bool send_targets(SfFreezerLink *link, const SfPlan *plan, guint from, GError **error)
+{
+	struct sf_message message = {.magic = SF_MESSAGE_MAGIC,
+				     .kind = SF_MESSAGE_TARGETS,
+				     .index = (int)from,
+				     .count = MIN(plan->targets->len - from, SF_MESSAGE_MAX_FDS)};
+	int fds[SF_MESSAGE_MAX_FDS];
+
+	for (guint i = 0; i < message.count; i++) {
+		const SfTarget *target = g_ptr_array_index(plan->targets, from + i);
+		fds[i] = target->fd;
+		message.barrier[i] = target->backing_hidden;
+	}
+	return send_message(link, &message, fds, message.count, error);
+}
+
+static bool send_edges(SfFreezerLink *link, const SfPlan *plan, guint from, GError **error)
+{
+	struct sf_message message = {.magic = SF_MESSAGE_MAGIC,
+				     .kind = SF_MESSAGE_EDGES,
+				     .index = -1,
+				     .count = MIN(plan->edges->len - from, SF_MESSAGE_MAX_EDGES)};
+
+	for (guint i = 0; i < message.count; i++) {
+		SfPlanEdge edge = g_array_index(plan->edges, SfPlanEdge, from + i);
+		message.edges[i] = (struct sf_edge){edge.before, edge.after};
+	}
+	return send_message(link, &message, NULL, 0, error);
+}
+
+/* The freezer reads while we send, but it may be slower than we are: the socket's buffer holds a
+ * few hundred messages only. */
+static void wait_for_room(SfFreezerLink *link)
+{
+	struct pollfd polled = {.fd = link->socket, .events = POLLOUT};
+
+	poll(&polled, 1, 1000);
+}
+
+bool sf_freezer_link_send_plan(SfFreezerLink *link, const SfPlan *plan, unsigned int parallel,
+			       bool accept_foreign, GError **error)
+{
+	struct sf_message message = {.magic = SF_MESSAGE_MAGIC,
+				     .kind = SF_MESSAGE_PLAN,
+				     .index = -1,
+				     .count = plan->targets->len,
+				     .value = parallel,
+				     .flag = accept_foreign};
+
+	if (!send_message(link, &message, NULL, 0, error))
+		return false;
+	for (guint from = 0; from < plan->targets->len; from += SF_MESSAGE_MAX_FDS) {
+		wait_for_room(link);
+		if (!send_targets(link, plan, from, error))
+			return false;
+	}
+	for (guint from = 0; from < plan->edges->len; from += SF_MESSAGE_MAX_EDGES) {
+		wait_for_room(link);
+		if (!send_edges(link, plan, from, error))
+			return false;
+	}
+	return true;
+}
+
+bool sf_freezer_link_send_flush(SfFreezerLink *link, uint64_t timeout_ms, GError **error)
+{
+	struct sf_message message = {.magic = SF_MESSAGE_MAGIC,
+				     .kind = SF_MESSAGE_FLUSH,
+				     .index = -1,
+				     .value = timeout_ms};
+
+	wait_for_room(link);
+	return send_message(link, &message, NULL, 0, error);
+}
+
+bool sf_freezer_link_send_freeze(SfFreezerLink *link, uint64_t timeout_ms, uint64_t lease_ms,
+				 uint64_t maximum_ms, GError **error)
+{
+	struct sf_message message = {.magic = SF_MESSAGE_MAGIC,
+				     .kind = SF_MESSAGE_FREEZE,
+				     .index = -1,
+				     .value = timeout_ms,
+				     .lease = lease_ms,
+				     .maximum = maximum_ms};
+
+	begin_heartbeat(link);
+	return send_message(link, &message, NULL, 0, error);
+}
+
+bool sf_freezer_link_send_extend(SfFreezerLink *link, uint64_t lease_ms, GError **error)
+{
+	struct sf_message message = {.magic = SF_MESSAGE_MAGIC,
+				     .kind = SF_MESSAGE_EXTEND,
+				     .index = -1,
+				     .lease = lease_ms};
+
+	return send_message(link, &message, NULL, 0, error);
+}
+
+void sf_freezer_link_send_thaw(SfFreezerLink *link, enum sf_end reason)
+{
+	struct sf_message message = {.magic = SF_MESSAGE_MAGIC,
+				     .kind = SF_MESSAGE_THAW,
+				     .index = -1,
+				     .reason = reason};
+
+	if (!link->acknowledge_source)
+		link->acknowledge_source = g_timeout_add(ACKNOWLEDGE_MS, on_acknowledge_late, link);
+	/* Where it cannot be sent, the acknowledgement fails to come, and the rescue thaws. */
+	(void)send_message(link, &message, NULL, 0, NULL);
+}

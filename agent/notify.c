@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The service manager's protocol, of which we need three words: a datagram to $NOTIFY_SOCKET, as
+ * sd_notify(3) describes it for those who do without its library. Holds no state. Called by
+ * agent.c.
+ */
+#include "config.h"
+
+#include <glib.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent/notify.h"
+
+#define MAX_FDS 200 /* below SCM_MAX_FD (unix(7)) */
+
+static bool make_address(const char *path, struct sockaddr_un *out_address, socklen_t *out_len)
+{
+	size_t len = strlen(path);
+
+	if ((path[0] != '/' && path[0] != '@') || len >= sizeof(out_address->sun_path))
+		return false;
+	*out_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	memcpy(out_address->sun_path, path, len);
+	if (path[0] == '@')
+		out_address->sun_path[0] = '\0';
+	*out_len = offsetof(struct sockaddr_un, sun_path) + len;
+	return true;
+}
+
+bool sf_notify(const char *message, const int *fds, unsigned int count)
+{
+	const char *path = g_getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address;
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int) * MAX_FDS)];
+	} control = {0};
+	struct iovec part = {(void *)message, strlen(message)};
+	struct msghdr header = {.msg_name = &address, .msg_iov = &part, .msg_iovlen = 1};
+
+	if (!path || count > MAX_FDS || !make_address(path, &address, &header.msg_namelen))
+		return false;
+	if (count > 0) {
+		header.msg_control = &control;
+		header.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+		struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+		rights->cmsg_level = SOL_SOCKET;
+		rights->cmsg_type = SCM_RIGHTS;
+		rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
+		memcpy(CMSG_DATA(rights), fds, sizeof(int) * count);
+	}
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	bool is_sent = sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+	close(fd);
+	return is_sent;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owns the plan and the evidence while a freeze is being prepared. Nothing is frozen here, so it
+ * may allocate, fail and begin again as it likes. Called by session.
+ */
+#include "config.h"
+
+#include "agent/opener.h"
+#include "agent/preparation.h"
+#include "protocol/error.h"
+
+#define MAX_TRIES 3
+#define OPEN_TIMEOUT_MS 10000
+
+struct SfPreparation {
+	const SfSessionSettings *settings;
+	SfFreezerLink *link;
+	SfRecord *record;
+	int64_t id;
+	char *channel, *label;
+	char **mountpoints;
+	SfPreparationDone done;
+	gpointer user_data;
+
+	SfPlan *plan;
+	SfEvidence *evidence;
+	SfOpener *opener;
+	guint idle;
+	unsigned int tries;
+	uint64_t flush_ms;
+	bool is_handed_over;
+	bool is_dropping; /* the freezer drops the plan, since it is not true any more */
+};
+
+static bool begin(SfPreparation *preparation, GError **error);
+
+static void finish(SfPreparation *preparation, const GError *error)
+{
+	preparation->done(error, preparation->user_data);
+}
+
+static gboolean on_idle(gpointer user_data)
+{
+	SfPreparation *preparation = user_data;
+	g_autoptr(GError) error = NULL;
+
+	preparation->idle = 0;
+	if (!begin(preparation, &error))
+		finish(preparation, error);
+	return G_SOURCE_REMOVE;
+}
+
+static void begin_later(SfPreparation *preparation)
+{
+	preparation->idle = g_idle_add(on_idle, preparation);
+}
+
+/* Returns: whether what was planned is what is there. */
+static bool plan_is_still_true(SfPreparation *preparation, bool *out_is_true, GError **error)
+{
+	*out_is_true = true;
+	if (!sf_evidence_table_changed(preparation->evidence))
+		return true;
+	g_autoptr(SfPlan) plan = sf_plan_new(&preparation->settings->source,
+					     (const char *const *)preparation->mountpoints, error);
+	if (!plan)
+		return false;
+	*out_is_true = sf_plan_equal(plan, preparation->plan);
+	return true;
+}
+
+static bool count_try(SfPreparation *preparation, GError **error)
+{
+	if (++preparation->tries < MAX_TRIES)
+		return true;
+	return sf_throw(error,
+			"the mounted filesystems changed %u times while the freeze was prepared",
+			preparation->tries);
+}
+
+static bool hand_over(SfPreparation *preparation, GError **error)
+{
+	const SfSessionSettings *settings = preparation->settings;
+
+	sf_record_begin(preparation->record, preparation->id, preparation->channel,
+			preparation->label, preparation->plan);
+	preparation->is_handed_over = true;
+	return sf_freezer_link_send_plan(preparation->link, preparation->plan, settings->parallel,
+					 settings->accept_foreign, error) &&
+	       sf_freezer_link_send_flush(preparation->link, settings->flush_timeout_s * 1000ull,
+					  error);
+}
+
+static bool go_on_opened(SfPreparation *preparation, GError **error)
+{
+	bool is_true;
+
+	if (!plan_is_still_true(preparation, &is_true, error))
+		return false;
+	if (!is_true) {
+		if (!count_try(preparation, error))
+			return false;
+		begin_later(preparation);
+		return true;
+	}
+	return sf_evidence_open(preparation->evidence, preparation->plan, error) &&
+	       hand_over(preparation, error);
+}
+
+static void on_opened(const GError *failure, gpointer user_data)
+{
+	SfPreparation *preparation = user_data;
+	g_autoptr(GError) error = NULL;
+
+	preparation->opener = NULL;
+	if (failure && sf_evidence_table_changed(preparation->evidence) &&
+	    count_try(preparation, NULL)) {
+		/* What could not be opened may just have been unmounted. */
+		begin_later(preparation);
+	} else if (failure) {
+		finish(preparation, failure);
+	} else if (!go_on_opened(preparation, &error)) {
+		finish(preparation, error);
+	}
+}
+
+static bool begin(SfPreparation *preparation, GError **error)
+{
+	g_clear_pointer(&preparation->plan, sf_plan_free);
+	g_clear_pointer(&preparation->evidence, sf_evidence_free);
+	preparation->evidence = sf_evidence_new(&preparation->settings->source, error);
+	if (!preparation->evidence)
+		return false;
+	preparation->plan = sf_plan_new(&preparation->settings->source,
+					(const char *const *)preparation->mountpoints, error);
+	if (!preparation->plan)
+		return false;
+	if (preparation->plan->targets->len == 0)
+		finish(preparation, NULL);
+	else
+		preparation->opener =
+			sf_opener_start(preparation->plan, OPEN_TIMEOUT_MS, on_opened, preparation);
+	return true;
+}
+
+SfPreparation *sf_preparation_start(const SfSessionSettings *settings, SfFreezerLink *link,
+				    SfRecord *record, int64_t id, const SfFreezeRequest *request,
+				    SfPreparationDone done, gpointer user_data)
+{
+	SfPreparation *preparation = g_new0(SfPreparation, 1);
+
+	preparation->settings = settings;
+	preparation->link = link;
+	preparation->record = record;
+	preparation->id = id;
+	preparation->channel = g_strdup(request->channel);
+	preparation->label = g_strdup(request->label);
+	preparation->mountpoints = g_strdupv((char **)request->mountpoints);
+	preparation->done = done;
+	preparation->user_data = user_data;
+	begin_later(preparation);
+	return preparation;
+}
+
+void sf_preparation_free(SfPreparation *preparation)
+{
+	if (!preparation)
+		return;
+	if (preparation->idle)
+		g_source_remove(preparation->idle);
+	if (preparation->opener)
+		sf_opener_cancel(preparation->opener);
+	sf_plan_free(preparation->plan);
+	sf_evidence_free(preparation->evidence);
+	g_strfreev(preparation->mountpoints);
+	g_free(preparation->channel);
+	g_free(preparation->label);
+	g_free(preparation);
+}
+
+static void go_on_flushed(SfPreparation *preparation)
+{
+	g_autoptr(GError) error = NULL;
+	bool is_true;
+
+	if (!plan_is_still_true(preparation, &is_true, &error)) {
+		finish(preparation, error);
+	} else if (is_true) {
+		finish(preparation, NULL);
+	} else if (!count_try(preparation, &error)) {
+		finish(preparation, error);
+	} else {
+		preparation->is_dropping = true;
+		sf_freezer_link_send_thaw(preparation->link, SF_END_REQUEST);
+	}
+}
+
+bool sf_preparation_take_message(SfPreparation *preparation, const struct sf_message *message)
+{
+	if (message->kind == SF_MESSAGE_FLUSHED) {
+		preparation->flush_ms += message->value;
+		go_on_flushed(preparation);
+		return true;
+	}
+	if (!preparation->is_dropping)
+		return false;
+	if (message->kind == SF_MESSAGE_ENDED) {
+		preparation->is_dropping = preparation->is_handed_over = false;
+		begin_later(preparation);
+	}
+	return true;
+}
+
+bool sf_preparation_is_handed_over(const SfPreparation *preparation)
+{
+	return preparation->is_handed_over;
+}
+
+const SfPlan *sf_preparation_plan(const SfPreparation *preparation)
+{
+	return preparation->plan;
+}
+
+uint64_t sf_preparation_flush_ms(const SfPreparation *preparation)
+{
+	return preparation->flush_ms;
+}
+
+SfPlan *sf_preparation_steal_plan(SfPreparation *preparation)
+{
+	return g_steal_pointer(&preparation->plan);
+}
+
+SfEvidence *sf_preparation_steal_evidence(SfPreparation *preparation)
+{
+	return g_steal_pointer(&preparation->evidence);
+}

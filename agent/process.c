@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* pidfds, /proc/PID/stat and short-lived children; holds no state. Called by freezer link, rescue
+ * and recovery. */
+#include "config.h"
+
+#include <errno.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/process.h"
+
+int sf_process_open(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+bool sf_process_kill(int pidfd, int signal)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0;
+}
+
+/* The fields after the command's name, which may itself hold spaces and brackets: the last ')' ends
+ * it. */
+static char *read_stat_fields(const char *path)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return NULL;
+	const char *end = strrchr(text, ')');
+	return end && end[1] == ' ' ? g_strdup(end + 2) : NULL;
+}
+
+uint64_t sf_process_start_time(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+	g_autofree char *fields = read_stat_fields(path);
+
+	if (!fields)
+		return 0;
+	/* What is left begins with field 3. */
+	g_auto(GStrv) parts = g_strsplit(fields, " ", 22);
+	return g_strv_length(parts) > 19 ? g_ascii_strtoull(parts[19], NULL, 10) : 0;
+}
+
+char sf_process_thread_state(pid_t pid, pid_t tid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/stat", (int)pid, (int)tid);
+	g_autofree char *fields = read_stat_fields(path);
+
+	return fields ? fields[0] : 0;
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void close_all_but(int *keep, unsigned int count)
+{
+	unsigned int from = 3;
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (keep[i] < (int)from)
+			continue;
+		if ((unsigned int)keep[i] > from)
+			syscall(SYS_close_range, from, keep[i] - 1, 0);
+		from = (unsigned int)keep[i] + 1;
+	}
+	syscall(SYS_close_range, from, ~0u, 0);
+}
+
+pid_t sf_process_run_child(const int *keep, unsigned int keep_count, int (*work)(void *),
+			   void *user_data)
+{
+	g_autofree int *sorted = g_new(int, keep_count + 1);
+	pid_t pid;
+
+	memcpy(sorted, keep, sizeof(int) * keep_count);
+	qsort(sorted, keep_count, sizeof(int), compare_fds);
+	pid = fork();
+	if (pid != 0)
+		return pid;
+	close_all_but(sorted, keep_count);
+	/* It works for nobody else, and its own files are not worth a hang at exit. */
+	signal(SIGTERM, SIG_DFL);
+	_exit(work(user_data));
+}

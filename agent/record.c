@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Owns the record's file and mapping. Its invariant: an entry's state says "ours" before the ioctl
+ * that may freeze it begins, and until the one that thaws it has answered. Called by session,
+ * rescue and recovery.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/record.h"
+#include "protocol/error.h"
+
+static bool read_boot_id(char *out_id, size_t size, GError **error)
+{
+	g_autofree char *text = NULL;
+
+	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &text, NULL, error))
+		return false;
+	g_strlcpy(out_id, g_strchomp(text), size);
+	return true;
+}
+
+static bool check_folder(const char *folder, bool needs_tmpfs, GError **error)
+{
+	struct statfs info;
+
+	if (g_mkdir_with_parents(folder, 0700) < 0)
+		return sf_throw_errno(error, "make '%s'", folder);
+	if (statfs(folder, &info) < 0)
+		return sf_throw_errno(error, "look at '%s'", folder);
+	if (needs_tmpfs && info.f_type != TMPFS_MAGIC && info.f_type != RAMFS_MAGIC)
+		return sf_throw(
+			error,
+			"'%s' is not on tmpfs: the record of what is frozen cannot lie on a "
+			"disk that freezes",
+			folder);
+	return true;
+}
+
+static bool map_file(SfRecord *record, GError **error)
+{
+	struct stat info;
+
+	record->fd = open(record->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (record->fd < 0)
+		return sf_throw_errno(error, "open '%s'", record->path);
+	if (fstat(record->fd, &info) < 0 || !S_ISREG(info.st_mode) || info.st_uid != geteuid())
+		return sf_throw(error, "'%s' is not a file of ours", record->path);
+	if (info.st_size != sizeof(struct sf_record) &&
+	    (ftruncate(record->fd, 0) < 0 ||
+	     posix_fallocate(record->fd, 0, sizeof(struct sf_record)) != 0))
+		return sf_throw(error, "'%s' cannot be made %zu bytes long", record->path,
+				sizeof(struct sf_record));
+	record->map = mmap(NULL, sizeof(struct sf_record), PROT_READ | PROT_WRITE, MAP_SHARED,
+			   record->fd, 0);
+	if (record->map == MAP_FAILED) {
+		record->map = NULL;
+		return sf_throw_errno(error, "map '%s'", record->path);
+	}
+	return true;
+}
+
+static void end_strings(struct sf_record *map)
+{
+	map->channel[sizeof(map->channel) - 1] = '\0';
+	map->label[sizeof(map->label) - 1] = '\0';
+	map->reason[sizeof(map->reason) - 1] = '\0';
+	map->boot_id[sizeof(map->boot_id) - 1] = '\0';
+}
+
+static bool adopt(struct sf_record *map, GError **error)
+{
+	char boot_id[sizeof(map->boot_id)] = "";
+
+	if (!read_boot_id(boot_id, sizeof(boot_id), error))
+		return false;
+	end_strings(map);
+	if (memcmp(map->magic, SF_RECORD_MAGIC, sizeof(map->magic)) == 0 &&
+	    map->size == sizeof(*map) && map->count <= SF_RECORD_MAX_ENTRIES &&
+	    strcmp(map->boot_id, boot_id) == 0)
+		return true;
+	memset(map, 0, sizeof(*map));
+	map->size = sizeof(*map);
+	memcpy(map->boot_id, boot_id, sizeof(boot_id));
+	memcpy(map->magic, SF_RECORD_MAGIC, sizeof(map->magic));
+	return true;
+}
+
+SfRecord *sf_record_open(const char *folder, bool needs_tmpfs, GError **error)
+{
+	if (!check_folder(folder, needs_tmpfs, error))
+		return NULL;
+
+	g_autoptr(SfRecord) record = g_new0(SfRecord, 1);
+	record->fd = -1;
+	record->path = g_build_filename(folder, "record", NULL);
+	if (!map_file(record, error) || !adopt(record->map, error))
+		return NULL;
+	return g_steal_pointer(&record);
+}
+
+void sf_record_close(SfRecord *record)
+{
+	if (!record)
+		return;
+	if (record->map)
+		munmap(record->map, sizeof(struct sf_record));
+	if (record->fd >= 0)
+		close(record->fd);
+	g_free(record->path);
+	g_free(record);
+}
+
+void sf_record_begin(SfRecord *record, int64_t id, const char *channel, const char *label,
+		     const SfPlan *plan)
+{
+	struct sf_record *map = record->map;
+
+	map->id = id;
+	g_strlcpy(map->channel, channel, sizeof(map->channel));
+	g_strlcpy(map->label, label ? label : "", sizeof(map->label));
+	map->verdict = SF_VERDICT_UNKNOWN;
+	map->reason[0] = '\0';
+	atomic_store(&map->end, SF_END_NONE);
+	atomic_store(&map->begun_ms, 0);
+	atomic_store(&map->ended_ms, 0);
+	memset(map->entries, 0, sizeof(map->entries[0]) * MAX(map->count, plan->targets->len));
+	map->count = plan->targets->len;
+	for (guint i = 0; i < plan->targets->len; i++) {
+		const SfTarget *target = g_ptr_array_index(plan->targets, i);
+		map->entries[i].major = SF_DEVICE_MAJOR(target->device);
+		map->entries[i].minor = SF_DEVICE_MINOR(target->device);
+	}
+}
+
+void sf_record_set_verdict(SfRecord *record, bool consistent, const char *reason)
+{
+	g_strlcpy(record->map->reason, reason ? reason : "", sizeof(record->map->reason));
+	record->map->verdict = consistent ? SF_VERDICT_CONSISTENT : SF_VERDICT_INCONSISTENT;
+}
+
+bool sf_record_entry_is_ours(const struct sf_record_entry *entry)
+{
+	uint32_t state = atomic_load(&entry->state);
+
+	return state == SF_ENTRY_FREEZING || state == SF_ENTRY_FROZEN || state == SF_ENTRY_THAWING;
+}
+
+int sf_record_first_ours(const SfRecord *record)
+{
+	for (uint32_t i = 0; i < record->map->count; i++)
+		if (sf_record_entry_is_ours(&record->map->entries[i]))
+			return (int)i;
+	return -1;
+}
+
+unsigned int sf_record_count_ours(const SfRecord *record)
+{
+	unsigned int count = 0;
+
+	for (uint32_t i = 0; i < record->map->count; i++)
+		count += sf_record_entry_is_ours(&record->map->entries[i]);
+	return count;
+}
+
+const char *sf_end_describe(enum sf_end end)
+{
+	static const char *const texts[] = {
+		[SF_END_NONE] = "agent and freezer died",
+		[SF_END_REQUEST] = "thawed on request",
+		[SF_END_FAILED] = "the freeze failed",
+		[SF_END_TIMEOUT] = "the freeze took too long",
+		[SF_END_DEADLINE] = "its deadline passed",
+		[SF_END_AGENT_GONE] = "the agent died",
+		[SF_END_HEARTBEAT] = "the agent hung",
+		[SF_END_FREEZER_GONE] = "the freezer died or hung",
+		[SF_END_STOPPED] = "the agent was stopped",
+		[SF_END_RECOVERED] = "agent and freezer died",
+	};
+
+	return end < G_N_ELEMENTS(texts) ? texts[end] : "unknown";
+}
+
+const char *sf_entry_state_name(enum sf_entry_state state)
+{
+	static const char *const names[] = {
+		[SF_ENTRY_PLANNED] = "planned", [SF_ENTRY_FREEZING] = "freezing",
+		[SF_ENTRY_FROZEN] = "frozen",   [SF_ENTRY_FAILED] = "failed",
+		[SF_ENTRY_FOREIGN] = "foreign", [SF_ENTRY_SYNCED] = "synced",
+		[SF_ENTRY_THAWING] = "thawing", [SF_ENTRY_THAWED] = "thawed",
+	};
+
+	return state < G_N_ELEMENTS(names) ? names[state] : "unknown";
+}
+
+uint64_t sf_boottime_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
