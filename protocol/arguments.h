@@ -12,14 +12,18 @@ typedef enum {
 	SF_ARGUMENT_BOOLEAN,
 	SF_ARGUMENT_STRINGS, /* array of strings */
 	SF_ARGUMENT_ENUM,    /* string, one of @values */
+	SF_ARGUMENT_INTEGER_OR_ENUM,
+	SF_ARGUMENT_BOOLEAN_OR_ENUM,
+	SF_ARGUMENT_OBJECTS, /* array of objects, each with @members */
 } SfArgumentType;
 
 /* One argument of a command, as it is declared. A list of them ends with a NULL name. */
-typedef struct {
+typedef struct SfArgumentSpec {
 	const char *name;
 	SfArgumentType type;
 	bool optional;
-	const char *const *values; /* of an enum, NULL-terminated */
+	const char *const *values;            /* of an enum, NULL-terminated */
+	const struct SfArgumentSpec *members; /* of objects; ends with a NULL name */
 } SfArgumentSpec;
 
 typedef struct SfArguments SfArguments;
@@ -42,20 +46,25 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfArguments, sf_arguments_free)
 
 /* Whether an optional argument was given. */
 bool sf_arguments_has(const SfArguments *arguments, const char *name);
-/* The value of an argument that was given; of another, 0, false, NULL. Strings stay the arguments'.
- */
+/* The value of an argument that was given, in this type (an INTEGER_OR_ENUM that is the integer is
+ * no string); of another, 0, false, NULL. Strings stay the arguments'. */
 int64_t sf_arguments_get_integer(const SfArguments *arguments, const char *name);
 bool sf_arguments_get_boolean(const SfArguments *arguments, const char *name);
 const char *sf_arguments_get_string(const SfArguments *arguments, const char *name);
 /* (transfer full) (nullable): NULL-terminated, free with g_strfreev(); %NULL where it was not
  * given. */
 char **sf_arguments_get_strings(const SfArguments *arguments, const char *name);
+/* How many objects were given; 0 where none. */
+unsigned int sf_arguments_count_objects(const SfArguments *arguments, const char *name);
+/* (transfer full): one of them; free with sf_arguments_free(). @index is less than their number. */
+SfArguments *sf_arguments_get_object(const SfArguments *arguments, const char *name,
+				     unsigned int index);
 
 /**
  * sf_arguments_describe:
  * @specs: (nullable): what a command takes
  *
  * Returns: (transfer full): one line for people, such as "id int, mode? read|write, mountpoints?
- * [string]", empty where the command takes nothing
+ * [string], vcpus [{logical-id int}]", empty where the command takes nothing
  */
 char *sf_arguments_describe(const SfArgumentSpec *specs);

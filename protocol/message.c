@@ -3,8 +3,13 @@
  * the id goes in a reply. Holds no state. Called by the agent's channels and by the client. */
 #include "config.h"
 
+#include <string.h>
+
 #include "protocol/error.h"
 #include "protocol/message.h"
+
+/* Of an error's text, in bytes; the longest that means something is far below it. */
+#define DESCRIPTION_MAX 8192
 
 void sf_request_free(SfRequest *request)
 {
@@ -111,10 +116,22 @@ static JsonNode *new_string(const char *string)
 	return json_node_init_string(json_node_alloc(), string);
 }
 
+/* An error quotes what the host sent, which may be as long as a message. */
+static char *cut_description(const char *message)
+{
+	g_autofree char *start = NULL;
+
+	if (strlen(message) <= DESCRIPTION_MAX)
+		return g_strdup(message);
+	start = g_strndup(message, DESCRIPTION_MAX);
+	return g_strconcat(start, "...", NULL);
+}
+
 char *sf_reply_error(const GError *error, JsonNode *id)
 {
+	g_autofree char *description = cut_description(error->message);
 	g_autoptr(JsonNode) class = new_string(sf_error_class(error));
-	g_autoptr(JsonNode) desc = new_string(error->message);
+	g_autoptr(JsonNode) desc = new_string(description);
 	GString *out = g_string_new("{");
 
 	if (id)

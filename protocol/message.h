@@ -41,7 +41,8 @@ void sf_json_write(GString *out, JsonNode *node);
 /* The reply line to a request, newline included: {"return": …} with @id (nullable) behind it.
  * @result (nullable): %NULL: an empty object. Takes nothing. */
 char *sf_reply_return(JsonNode *result, JsonNode *id);
-/* {"error": {"class": …, "desc": …}}, with @id (nullable) before it. */
+/* {"error": {"class": …, "desc": …}}, with @id (nullable) before it. A text of more
+ * than 8192 bytes is cut. */
 char *sf_reply_error(const GError *error, JsonNode *id);
 /* {"execute": …, "arguments": …} (arguments nullable) and a newline: what a client sends. */
 char *sf_request_write(const char *command, JsonObject *arguments);

@@ -12,12 +12,19 @@
 #include "qa/fuzz/fuzz.h"
 
 static const char *const modes[] = {"r", "w", NULL};
+static const SfArgumentSpec vcpu[] = {
+	{.name = "logical-id", .type = SF_ARGUMENT_INTEGER},
+	{.name = "online", .type = SF_ARGUMENT_BOOLEAN, .optional = true},
+	{NULL},
+};
 static const SfArgumentSpec specs[] = {
 	{.name = "id", .type = SF_ARGUMENT_INTEGER, .optional = true},
 	{.name = "path", .type = SF_ARGUMENT_STRING, .optional = true},
 	{.name = "force", .type = SF_ARGUMENT_BOOLEAN, .optional = true},
 	{.name = "mountpoints", .type = SF_ARGUMENT_STRINGS, .optional = true},
 	{.name = "mode", .type = SF_ARGUMENT_ENUM, .optional = true, .values = modes},
+	{.name = "whence", .type = SF_ARGUMENT_INTEGER_OR_ENUM, .optional = true, .values = modes},
+	{.name = "vcpus", .type = SF_ARGUMENT_OBJECTS, .optional = true, .members = vcpu},
 	{NULL},
 };
 

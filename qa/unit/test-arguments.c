@@ -9,12 +9,28 @@
 #include "protocol/frame.h"
 
 static const char *const modes[] = {"read", "write", NULL};
+static const char *const whences[] = {"set", "cur", NULL};
+static const char *const captures[] = {"none", "merged", NULL};
+static const SfArgumentSpec vcpu[] = {
+	{.name = "logical-id", .type = SF_ARGUMENT_INTEGER},
+	{.name = "online", .type = SF_ARGUMENT_BOOLEAN, .optional = true},
+	{NULL},
+};
 static const SfArgumentSpec specs[] = {
 	{.name = "id", .type = SF_ARGUMENT_INTEGER},
 	{.name = "path", .type = SF_ARGUMENT_STRING, .optional = true},
 	{.name = "force", .type = SF_ARGUMENT_BOOLEAN, .optional = true},
 	{.name = "names", .type = SF_ARGUMENT_STRINGS, .optional = true},
 	{.name = "mode", .type = SF_ARGUMENT_ENUM, .optional = true, .values = modes},
+	{.name = "whence",
+	 .type = SF_ARGUMENT_INTEGER_OR_ENUM,
+	 .optional = true,
+	 .values = whences},
+	{.name = "capture",
+	 .type = SF_ARGUMENT_BOOLEAN_OR_ENUM,
+	 .optional = true,
+	 .values = captures},
+	{.name = "vcpus", .type = SF_ARGUMENT_OBJECTS, .optional = true, .members = vcpu},
 	{NULL},
 };
 
@@ -53,6 +69,23 @@ static const struct {
 	{"{\"id\":1,\"mode\":1}", TYPE("mode", "string")},
 	{"{\"id\":1,\"mode\":\"append\"}", "Parameter 'mode' does not accept value 'append'"},
 	{"{\"id\":1,\"mode\":\"Read\"}", "Parameter 'mode' does not accept value 'Read'"},
+	{"{\"id\":1,\"whence\":7,\"capture\":true}", NULL},
+	{"{\"id\":1,\"whence\":\"cur\",\"capture\":\"none\"}", NULL},
+	{"{\"id\":1,\"whence\":\"x\"}", "Parameter 'whence' does not accept value 'x'"},
+	{"{\"id\":1,\"whence\":1.5}", TYPE("whence", "integer")},
+	{"{\"id\":1,\"whence\":true}", TYPE("whence", "integer")},
+	{"{\"id\":1,\"capture\":\"x\"}", "Parameter 'capture' does not accept value 'x'"},
+	{"{\"id\":1,\"capture\":1}", TYPE("capture", "boolean")},
+	{"{\"id\":1,\"capture\":null}", TYPE("capture", "boolean")},
+	{"{\"id\":1,\"vcpus\":[]}", NULL},
+	{"{\"id\":1,\"vcpus\":[{\"logical-id\":0},{\"logical-id\":1,\"online\":true}]}", NULL},
+	{"{\"id\":1,\"vcpus\":{}}", TYPE("vcpus", "array")},
+	{"{\"id\":1,\"vcpus\":[1]}", TYPE("vcpus[0]", "object")},
+	{"{\"id\":1,\"vcpus\":[{}]}", "Parameter 'vcpus[0].logical-id' is missing"},
+	{"{\"id\":1,\"vcpus\":[{\"logical-id\":0},{\"logical-id\":\"1\"}]}",
+	 TYPE("vcpus[1].logical-id", "integer")},
+	{"{\"id\":1,\"vcpus\":[{\"logical-id\":0,\"x\":1}]}",
+	 "Parameter 'vcpus[0].x' is unexpected"},
 };
 
 /* By the way that a request takes: the frame decides which numbers are integers. */
@@ -146,13 +179,49 @@ static void test_empty_list(void)
 	g_assert_null(names[0]);
 }
 
+static void test_get_alternate(void)
+{
+	g_autoptr(JsonObject) numbers = parse_object("{\"id\":5,\"whence\":2,\"capture\":true}");
+	g_autoptr(JsonObject) names =
+		parse_object("{\"id\":5,\"whence\":\"set\",\"capture\":\"none\"}");
+	g_autoptr(SfArguments) by_number = sf_arguments_parse(specs, numbers, NULL);
+	g_autoptr(SfArguments) by_name = sf_arguments_parse(specs, names, NULL);
+
+	g_assert_null(sf_arguments_get_string(by_number, "whence"));
+	g_assert_cmpint(sf_arguments_get_integer(by_number, "whence"), ==, 2);
+	g_assert_null(sf_arguments_get_string(by_number, "capture"));
+	g_assert_true(sf_arguments_get_boolean(by_number, "capture"));
+	g_assert_cmpstr(sf_arguments_get_string(by_name, "whence"), ==, "set");
+	g_assert_cmpint(sf_arguments_get_integer(by_name, "whence"), ==, 0);
+	g_assert_cmpstr(sf_arguments_get_string(by_name, "capture"), ==, "none");
+	g_assert_false(sf_arguments_get_boolean(by_name, "capture"));
+}
+
+static void test_get_objects(void)
+{
+	g_autoptr(JsonObject) object = parse_object("{\"id\":5,\"vcpus\":[{\"logical-id\":3},"
+						    "{\"logical-id\":4,\"online\":true}]}");
+	g_autoptr(SfArguments) arguments = sf_arguments_parse(specs, object, NULL);
+	g_autoptr(SfArguments) first = sf_arguments_get_object(arguments, "vcpus", 0);
+	g_autoptr(SfArguments) second = sf_arguments_get_object(arguments, "vcpus", 1);
+
+	g_assert_cmpuint(sf_arguments_count_objects(arguments, "vcpus"), ==, 2);
+	g_assert_cmpuint(sf_arguments_count_objects(arguments, "names"), ==, 0);
+	g_assert_cmpint(sf_arguments_get_integer(first, "logical-id"), ==, 3);
+	g_assert_false(sf_arguments_has(first, "online"));
+	g_assert_cmpint(sf_arguments_get_integer(second, "logical-id"), ==, 4);
+	g_assert_true(sf_arguments_get_boolean(second, "online"));
+}
+
 static void test_describe(void)
 {
 	g_autofree char *all = sf_arguments_describe(specs);
 	g_autofree char *none = sf_arguments_describe(NULL);
 
 	g_assert_cmpstr(all, ==,
-			"id int, path? string, force? bool, names? [string], mode? read|write");
+			"id int, path? string, force? bool, names? [string], mode? read|write, "
+			"whence? int|set|cur, capture? bool|none|merged, "
+			"vcpus? [{logical-id int, online? bool}]");
 	g_assert_cmpstr(none, ==, "");
 }
 
@@ -164,6 +233,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/arguments/get", test_get);
 	g_test_add_func("/arguments/get-what-was-not-given", test_get_what_was_not_given);
 	g_test_add_func("/arguments/empty-list", test_empty_list);
+	g_test_add_func("/arguments/get-alternate", test_get_alternate);
+	g_test_add_func("/arguments/get-objects", test_get_objects);
 	g_test_add_func("/arguments/describe", test_describe);
 	return g_test_run();
 }

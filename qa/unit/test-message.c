@@ -175,6 +175,19 @@ static void test_replies(void)
 			"\"The command \\u00E9\"}}\n");
 }
 
+/* What an error quotes is the host's; its length is ours. */
+static void test_long_error(void)
+{
+	g_autofree char *name = g_strnfill(1000000, 'x');
+	g_autoptr(GError) error = g_error_new(SF_ERROR, SF_ERROR_GENERIC, "Parameter '%s'", name);
+	g_autofree char *reply = sf_reply_error(error, NULL);
+
+	g_assert_true(g_str_has_prefix(
+		reply, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Parameter 'xxx"));
+	g_assert_true(g_str_has_suffix(reply, "xxx...\"}}\n"));
+	g_assert_cmpuint(strlen(reply), <, 9000);
+}
+
 static void test_requests(void)
 {
 	g_autoptr(JsonObject) arguments = json_object_new();
@@ -196,6 +209,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/message/write", test_write);
 	g_test_add_func("/message/write-what-is-no-json", test_write_what_is_no_json);
 	g_test_add_func("/message/replies", test_replies);
+	g_test_add_func("/message/long-error", test_long_error);
 	g_test_add_func("/message/requests", test_requests);
 	return g_test_run();
 }
