@@ -486,8 +486,11 @@ static void test_inherited(Fixture *fixture, gconstpointer data)
 	g_assert_cmpint(dup2(fd, 4), ==, 4);
 	close(fd);
 	g_setenv("LISTEN_FDS", "2", TRUE);
-	g_setenv("LISTEN_PID", pid, TRUE);
 	config = config_for("[general]\nmethod=virtio-serial\npath=/nonexistent\n");
+	/* They are somebody else's. */
+	g_setenv("LISTEN_PID", "1", TRUE);
+	g_assert_null(sf_channels_open(config, fixture->dispatch, count_lost, NULL, NULL));
+	g_setenv("LISTEN_PID", pid, TRUE);
 	channels = sf_channels_open(config, fixture->dispatch, count_lost, NULL, NULL);
 	g_assert_nonnull(channels);
 	g_assert_cmpint(fcntl(4, F_GETFD), ==, FD_CLOEXEC);
@@ -499,9 +502,6 @@ static void test_inherited(Fixture *fixture, gconstpointer data)
 	g_clear_pointer(&channels, sf_channels_free);
 	/* systemd's file stays systemd's. */
 	g_assert_true(g_file_test(fixture->path, G_FILE_TEST_EXISTS));
-
-	g_setenv("LISTEN_PID", "1", TRUE);
-	g_assert_null(sf_channels_open(config, fixture->dispatch, count_lost, NULL, NULL));
 }
 
 #define ADD(name, function) g_test_add(name, Fixture, NULL, set_up, function, tear_down)

@@ -266,6 +266,13 @@ static void test_journal(void)
 	sf_log_write(log, SF_LOG_INFO, "late");
 	sf_log_release(log);
 	assert_reads(ends[0], "<3>e\n<4>w\n<6>i\n<7>d\n<6>\\[" TIME "\\] late\n");
+	/* What a full pipe delayed is late too. */
+	while (write(ends[1], "x", 1) == 1)
+		continue;
+	sf_log_write(log, SF_LOG_INFO, "stuck");
+	g_free(read_all(ends[0]));
+	sf_log_flush(log);
+	assert_reads(ends[0], "<6>\\[" TIME "\\] stuck\n");
 	close(ends[0]);
 	close(ends[1]);
 }
