@@ -321,6 +321,7 @@ bool sf_freezer_link_send_plan(SfFreezerLink *link, const SfPlan *plan, unsigned
 				     .value = parallel,
 				     .flag = accept_foreign};
 
+	begin_heartbeat(link);
 	if (!send_message(link, &message, NULL, 0, error))
 		return false;
 	for (guint from = 0; from < plan->targets->len; from += SF_MESSAGE_MAX_FDS) {
@@ -357,7 +358,6 @@ bool sf_freezer_link_send_freeze(SfFreezerLink *link, uint64_t timeout_ms, uint6
 				     .lease = lease_ms,
 				     .maximum = maximum_ms};
 
-	begin_heartbeat(link);
 	return send_message(link, &message, NULL, 0, error);
 }
 

@@ -43,14 +43,13 @@ pid_t sf_freezer_link_pid(const SfFreezerLink *link);
 /* An fd of the process, the link's, for the rescue. */
 int sf_freezer_link_pidfd(const SfFreezerLink *link);
 
-/* Hands over the plan with its fds and edges. */
+/* Hands over the plan with its fds and edges. From here on the heartbeat beats, until _ENDED. */
 bool sf_freezer_link_send_plan(SfFreezerLink *link, const SfPlan *plan, unsigned int parallel,
 			       bool accept_foreign, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Flushes all of the plan; answered by SF_MESSAGE_FLUSHED or _ENDING. */
 bool sf_freezer_link_send_flush(SfFreezerLink *link, uint64_t timeout_ms,
 				GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* Freezes; answered by SF_MESSAGE_FROZEN or _ENDING. From here on the heartbeat beats, until
- * _ENDED. */
+/* Freezes; answered by SF_MESSAGE_FROZEN or _ENDING. */
 bool sf_freezer_link_send_freeze(SfFreezerLink *link, uint64_t timeout_ms, uint64_t lease_ms,
 				 uint64_t maximum_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool sf_freezer_link_send_extend(SfFreezerLink *link, uint64_t lease_ms,

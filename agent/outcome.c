@@ -57,12 +57,16 @@ void sf_outcome_load(SfOutcome *outcome, const SfRecord *record)
 
 void sf_outcome_blame(SfOutcome *outcome, const char *format, ...)
 {
+	g_autofree char *reason = NULL;
 	va_list arguments;
 
 	va_start(arguments, format);
-	outcome->is_consistent = false;
-	g_ptr_array_add(outcome->reasons, g_strdup_vprintf(format, arguments));
+	reason = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
+	outcome->is_consistent = false;
+	/* What was seen after the freeze is seen again before the thaw. */
+	if (!g_ptr_array_find_with_equal_func(outcome->reasons, reason, g_str_equal, NULL))
+		g_ptr_array_add(outcome->reasons, g_steal_pointer(&reason));
 }
 
 char *sf_outcome_describe(const SfOutcome *outcome)
@@ -80,6 +84,23 @@ char *sf_outcome_describe(const SfOutcome *outcome)
 	return g_strdup_printf(
 		"freeze did not hold (after %u s: %s): the snapshot may be inconsistent", seconds,
 		reasons);
+}
+
+void sf_outcome_settle(SfOutcome *outcome, SfRecord *record, const char *thawed_by)
+{
+	uint64_t ended = atomic_load(&record->map->ended_ms);
+
+	outcome->end = atomic_load(&record->map->end);
+	outcome->frozen_ms = record_frozen_ms(record->map);
+	outcome->thaw_ms = ended ? sf_boottime_ms() - ended : 0;
+	if (outcome->end == SF_END_REQUEST)
+		outcome->thawed_by = g_strdup(thawed_by);
+	else
+		sf_outcome_blame(outcome, "%s", sf_end_describe(outcome->end));
+	if (outcome->reasons->len > 0)
+		outcome->is_consistent = false;
+	g_autofree char *text = sf_outcome_describe(outcome);
+	sf_record_set_verdict(record, outcome->is_consistent, text);
 }
 
 char *sf_outcome_complain(const SfOutcome *outcome, const char *channel)

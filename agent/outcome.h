@@ -30,6 +30,15 @@ void sf_outcome_load(SfOutcome *outcome, const SfRecord *record);
 void sf_outcome_blame(SfOutcome *outcome, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /**
+ * sf_outcome_settle:
+ * @thawed_by: (nullable): the channel that asked for the thaw
+ *
+ * Once all is thawed: takes the times and the end from @record, and stores the verdict there for
+ * after a restart.
+ */
+void sf_outcome_settle(SfOutcome *outcome, SfRecord *record, const char *thawed_by);
+
+/**
  * sf_outcome_complain:
  * @channel: that asks for a thaw when nothing is frozen
  *

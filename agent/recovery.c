@@ -10,6 +10,7 @@
 #include <glib-unix.h>
 #include <unistd.h>
 
+#include "agent/fdstore.h"
 #include "agent/opener.h"
 #include "agent/process.h"
 #include "agent/recovery.h"
@@ -134,7 +135,7 @@ static int fd_of(const SfRecovery *recovery, SfDevice device)
 		if (target->device == device)
 			return target->fd;
 	}
-	return -1;
+	return sf_fdstore_find(device);
 }
 
 static void on_rescued(gpointer user_data)
@@ -146,8 +147,12 @@ static void on_rescued(gpointer user_data)
 	g_ptr_array_set_size(recovery->ways, 0);
 	if (atomic_load(&recovery->record->map->end) == SF_END_NONE && recovery->ours_before > 0)
 		atomic_store(&recovery->record->map->end, SF_END_RECOVERED);
-	if (left == 0)
+	if (left == 0) {
 		recovery->record->map->freezer_pid = 0;
+		sf_fdstore_clear();
+		/* What could not be opened was thawed by what the service manager had kept. */
+		g_clear_error(&recovery->trouble);
+	}
 	recovery->done(recovery->ours_before - left, recovery->trouble, recovery->user_data);
 }
 

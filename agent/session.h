@@ -9,6 +9,7 @@
 #include "agent/plan.h"
 #include "agent/record.h"
 #include "agent/transitions.h"
+#include "agent/waiters.h"
 
 /**
  * SfSession: the one freeze that there is at a time, from the request to the thaw, whoever asks for
@@ -34,12 +35,6 @@ typedef struct {
 	const char *label;              /* (nullable) */
 	int64_t timeout_s;              /* -1: the configured one; 0: the maximum */
 } SfFreezeRequest;
-
-/* @error: (nullable): why it was refused or failed; everything is thawed then (or says why it is
- * not). */
-typedef void (*SfFreezeDone)(const GError *error, gpointer user_data);
-/* @was_frozen: this thaw ended a freeze; the outcome is its. */
-typedef void (*SfThawDone)(bool was_frozen, const GError *error, gpointer user_data);
 
 /**
  * sf_session_new:

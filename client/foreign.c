@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/freezer/ioctls.h"
 #include "client/foreign.h"
 #include "client/reply.h"
 #include "protocol/error.h"
@@ -27,12 +28,6 @@ static void close_fd(const int *fd)
 
 typedef struct libmnt_table MountTable;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MountTable, mnt_unref_table)
-
-/* Until the freezer's module with the ioctls is there. */
-static int sf_ioctl_thaw(int fd)
-{
-	return -ENOSYS;
-}
 
 static MountTable *read_table(GError **error)
 {

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The names by which our fds lie in the service manager's store, and finding them again by the
+ * environment that it sets (sd_listen_fds(3)). Holds no state of its own. Called by session and
+ * recovery.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/fdstore.h"
+#include "agent/notify.h"
+
+#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
+
+static char *name_of(SfDevice device)
+{
+	return g_strdup_printf("frozen-%u-%u", SF_DEVICE_MAJOR(device), SF_DEVICE_MINOR(device));
+}
+
+void sf_fdstore_put(const SfPlan *plan)
+{
+	for (guint i = 0; i < plan->targets->len; i++) {
+		const SfTarget *target = g_ptr_array_index(plan->targets, i);
+		g_autofree char *name = name_of(target->device);
+		g_autofree char *message = g_strdup_printf("FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+		/* One that is not told of the first will not be told of the others. */
+		if (!sf_notify(message, &target->fd, 1))
+			return;
+	}
+}
+
+static bool forget(const char *name)
+{
+	g_autofree char *message = g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=%s", name);
+
+	return sf_notify(message, NULL, 0);
+}
+
+void sf_fdstore_drop(const SfPlan *plan)
+{
+	for (guint i = 0; i < plan->targets->len; i++) {
+		const SfTarget *target = g_ptr_array_index(plan->targets, i);
+		g_autofree char *name = name_of(target->device);
+		if (!forget(name))
+			return;
+	}
+}
+
+/* (transfer full) (nullable): the names of what was inherited, one for each fd from FIRST_FD on. */
+static char **inherited_names(void)
+{
+	const char *pid = g_getenv("LISTEN_PID"), *names = g_getenv("LISTEN_FDNAMES");
+
+	if (!pid || !names || g_ascii_strtoull(pid, NULL, 10) != (guint64)getpid())
+		return NULL;
+	return g_strsplit(names, ":", -1);
+}
+
+int sf_fdstore_find(SfDevice device)
+{
+	g_auto(GStrv) names = inherited_names();
+	g_autofree char *wanted = name_of(device);
+
+	for (int i = 0; names && names[i]; i++)
+		if (g_str_equal(names[i], wanted))
+			return FIRST_FD + i;
+	return -1;
+}
+
+void sf_fdstore_clear(void)
+{
+	g_auto(GStrv) names = inherited_names();
+
+	for (int i = 0; names && names[i]; i++) {
+		if (!g_str_has_prefix(names[i], "frozen-"))
+			continue;
+		close(FIRST_FD + i);
+		(void)forget(names[i]);
+	}
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "agent/evidence.h"
+#include "agent/freezer-link.h"
+#include "agent/preparation.h"
+#include "agent/recovery.h"
+#include "agent/rescue.h"
+#include "agent/session.h"
+
+/* What session.c (events and what they do) and session-requests.c (who asks, who looks) share;
+ * nobody else includes it. */
+
+struct SfSession {
+	SfSessionSettings settings;
+	SfRecord *record;
+	SfLog *log;
+	void (*leave)(gpointer);
+	gpointer leave_data;
+
+	SfState state;
+	SfOutcome outcome;
+	SfFreezerLink *link; /* NULL where the freezer is gone; the next freeze starts a new one */
+	SfRescue *rescue;
+	SfRecovery *recovery;
+	SfPreparation *preparation;
+	SfPlan *plan;
+	SfEvidence *evidence;
+	GError *failure; /* why the freeze that is ending failed */
+	char *command;
+	char *thawing_channel;
+	SfWaiters waiters;
+	guint retry_source, leave_source;
+	unsigned int frozen_count;
+	uint64_t lease_s;     /* that the freeze was asked for; 0: the longest */
+	uint64_t deadline_ms; /* CLOCK_BOOTTIME, while it is frozen */
+	uint64_t flush_ms, freeze_ms;
+};
+
+/* Feeds an event to the transitions and carries out what they say. */
+void sf_session_handle(SfSession *session, SfEvent event);
+/* Begins to prepare a freeze; @error: the freezer does not start. */
+void sf_session_prepare(SfSession *session, const SfFreezeRequest *request, GError **error);
+/* Why the freeze that is under way fails; the first reason stays. */
+void sf_session_set_failure(SfSession *session, const char *format, ...) G_GNUC_PRINTF(2, 3);
