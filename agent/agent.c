@@ -189,9 +189,10 @@ bool sf_agent_recover(const SfConfig *config, GError **error)
 		return false;
 	if (!sf_recovery_is_needed(record))
 		return true;
-	g_autoptr(SfRecovery) recovery =
+	SfRecovery *recovery =
 		sf_recovery_start(record, &source, config->rehearse, on_recovered, &recovering);
 	g_main_loop_run(loop);
+	sf_recovery_free(recovery);
 	if (!recovering.error)
 		return true;
 	g_propagate_error(error, recovering.error);
