@@ -114,6 +114,19 @@ def test_members_of_answers_are_the_same():
     assert described <= program, described - program
 
 
+def test_reasons_are_described():
+    """Each text that can stand in "reasons", but for those of a freeze that failed and so has no thaw."""
+    calls = re.findall(r"sf_outcome_blame\((.*?)\);", read("agent", "evidence.c"), re.S)
+    texts = [text for call in calls for text in re.findall(r'"([^"]{5,})"', call)]
+    ends = re.search(r"sf_end_describe.*?\{(.*?)\};", read("agent", "record.c"), re.S)[1]
+    texts += [text for name, text in re.findall(r'\[(SF_END_\w+)\] = "([^"]+)"', ends)
+              if name not in ("SF_END_REQUEST", "SF_END_FAILED", "SF_END_TIMEOUT")]
+    assert len(texts) > 12
+    page = section("snapfreeze-protocol.7", "REASONS")
+    missing = [text for text in texts if not re.search(re.escape(text).replace("%s", "[A-Z]+"), page)]
+    assert not missing, missing
+
+
 def page_keys():
     """(group, key) of every key that the page describes; "channel" for [channel:NAME]."""
     found = set()
