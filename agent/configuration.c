@@ -113,6 +113,8 @@ SfConfig *sf_config_new(const SfOptions *options, const SfConfigFiles *files, GE
 	if (!apply_options(config, options, error))
 		return NULL;
 	use_default_path(&config->main);
+	config->leaves_qemu_ga_unread = file && !g_strcmp0(file->name, files->own) &&
+					g_file_test(files->qemu_ga, G_FILE_TEST_EXISTS);
 	return g_steal_pointer(&config);
 }
 

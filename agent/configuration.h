@@ -35,9 +35,10 @@ typedef struct {
 	bool verbose;
 	bool daemonize;
 	bool retry_path;
-	bool rehearse;     /* from the command line only */
-	char **allow_rpcs; /* (nullable): only these are allowed */
-	char **block_rpcs; /* (nullable): of those that are allowed, these are not */
+	bool rehearse;              /* from the command line only */
+	bool leaves_qemu_ga_unread; /* qemu-ga's file exists, but ours was read instead */
+	char **allow_rpcs;          /* (nullable): only these are allowed */
+	char **block_rpcs;          /* (nullable): of those that are allowed, these are not */
 	SfProfile profile;
 	unsigned int timeout_s; /* 0: as long as the heartbeat comes */
 	unsigned int max_timeout_s;

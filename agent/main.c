@@ -93,6 +93,9 @@ static int run(const SfConfig *config)
 	if (!log || (config->daemonize && !become_daemon(config, &pidfile, &error)))
 		return fail(error);
 	sf_log_install(log);
+	/* What is blocked there is allowed here, unless somebody has moved it. */
+	if (config->leaves_qemu_ga_unread)
+		g_warning("qemu-ga.conf is not read, since there is an agent.conf");
 	bool is_good = sf_agent_run(config, log, &error);
 	if (!is_good)
 		g_warning("%s", error->message);

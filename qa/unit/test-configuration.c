@@ -260,9 +260,12 @@ static void test_which_file(Fixture *fixture, gconstpointer data)
 	g_assert_cmpuint(by_option->timeout_s, ==, 3);
 	own = load_well(fixture, "");
 	g_assert_cmpuint(own->timeout_s, ==, 2);
+	g_assert_true(own->leaves_qemu_ga_unread);
+	g_assert_false(by_option->leaves_qemu_ga_unread);
 	g_unlink(fixture->own);
 	qemu_ga = load_well(fixture, "");
 	g_assert_cmpuint(qemu_ga->timeout_s, ==, 3);
+	g_assert_false(qemu_ga->leaves_qemu_ga_unread);
 }
 
 static void test_chosen_must_exist(Fixture *fixture, gconstpointer data)
