@@ -20,6 +20,8 @@
 #define CHUNK_BYTES 16384
 /* How much one stream may do before the others have their turn. */
 #define ROUNDS_PER_TURN 8
+/* By how much the kernel's word that a virtio port is open may come after the first data. */
+#define REOPEN_RACE_US (200 * 1000)
 
 struct SfStream {
 	int fd, epoll_fd;
@@ -29,6 +31,13 @@ struct SfStream {
 	gpointer user_data;
 	GSource *source;
 	bool may_read, may_write;
+	struct {
+		bool is_closed;  /* the host has closed its side, by all that was seen */
+		bool is_drained; /* and what it sent before is read */
+		bool has_news;   /* and more came since: the host has opened it again, which was not
+				    seen yet */
+		gint64 closed_us; /* when that was seen */
+	} virtio;
 	bool is_stopped;   /* nobody wants to read any more */
 	bool saw_end;      /* a socket's peer has sent its last */
 	bool is_broken;    /* nothing can be written any more */
@@ -46,6 +55,52 @@ static void lose(SfStream *stream, const char *reason)
 	sf_channel_drop_peer(stream->channel);
 }
 
+static void note_closed(SfStream *stream)
+{
+	if (stream->virtio.is_closed)
+		return;
+	stream->virtio.is_closed = true;
+	stream->virtio.is_drained = stream->virtio.has_news = false;
+	stream->virtio.closed_us = g_get_monotonic_time();
+}
+
+/* A new host is there: replies to what came from the one before are not for it. But the kernel
+ * tells of a closed and an open port by another queue than the data's, and later; where both come
+ * close together nobody can say whose the last requests were, and a reply too many, which a host's
+ * guest-sync skips, does less harm than one too few. */
+static void greet_new_host(SfStream *stream)
+{
+	if (g_get_monotonic_time() - stream->virtio.closed_us > REOPEN_RACE_US)
+		sf_channel_drop_peer(stream->channel);
+}
+
+static void note_open(SfStream *stream)
+{
+	if (!stream->virtio.is_closed)
+		return;
+	stream->virtio.is_closed = false;
+	if (!stream->virtio.has_news)
+		greet_new_host(stream);
+}
+
+/* Something came though the port counts as closed, and what came before was read. */
+static void note_news(SfStream *stream)
+{
+	if (!stream->virtio.is_closed || !stream->virtio.is_drained || stream->virtio.has_news)
+		return;
+	stream->virtio.has_news = true;
+	greet_new_host(stream);
+}
+
+/* A read gave nothing: the host's side is closed, and what it sent before is read. */
+static void note_drained(SfStream *stream)
+{
+	note_closed(stream);
+	if (!stream->virtio.is_drained)
+		sf_channel_reset_input(stream->channel);
+	stream->virtio.is_drained = true;
+}
+
 /* A read gave nothing. */
 static void take_end(SfStream *stream)
 {
@@ -55,8 +110,7 @@ static void take_end(SfStream *stream)
 		stream->saw_end = true;
 		break;
 	case SF_STREAM_VIRTIO:
-		sf_channel_drop_peer(stream->channel);
-		sf_channel_reset_input(stream->channel);
+		note_drained(stream);
 		break;
 	case SF_STREAM_TTY:
 		lose(stream, "the device was hung up");
@@ -83,6 +137,7 @@ static bool read_chunk(SfStream *stream)
 	if (len > 0) {
 		stream->chunk_start = 0;
 		stream->chunk_end = len;
+		note_news(stream);
 		return true;
 	}
 	if (len < 0 && errno == EINTR)
@@ -185,10 +240,12 @@ static void take_events(SfStream *stream)
 		stream->may_read = true;
 	if (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 		stream->may_write = true;
-	/* Replies to what came before the host closed its side are for nobody, even where the host
-	 * has opened it again by now. What it sent before may still lie there to be read. */
-	if (stream->kind == SF_STREAM_VIRTIO && event.events & EPOLLHUP)
-		sf_channel_drop_peer(stream->channel);
+	if (stream->kind != SF_STREAM_VIRTIO)
+		return;
+	if (event.events & EPOLLHUP)
+		note_closed(stream);
+	else
+		note_open(stream);
 }
 
 static gboolean on_ready(gpointer user_data)

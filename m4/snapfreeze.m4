@@ -14,7 +14,7 @@ AC_DEFUN([SF_COMPILE_FLAGS], [
 	sf_saved_cflags=$CFLAGS
 	for sf_flag in m4_normalize([$2]); do
 		AC_MSG_CHECKING([whether $CC takes $sf_flag])
-		CFLAGS="$sf_saved_cflags -Werror $sf_flag"
+		CFLAGS="$sf_saved_cflags -Werror $$1 $sf_flag"
 		AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])],
 			[AC_MSG_RESULT([yes]); $1="$$1 $sf_flag"],
 			[AC_MSG_RESULT([no])])

@@ -86,14 +86,17 @@ struct sf_core {
 		heartbeat_until_ms; /* CLOCK_MONOTONIC: a suspended guest's agent cannot send any */
 	uint64_t deadline_ms, maximum_ms;
 	uint64_t freeze_timeout_ms, lease_ms;
-	struct sf_target targets[SF_RECORD_MAX_ENTRIES];
-	struct sf_core_edge edges[SF_MAX_EDGES];
 
 	/* What the last event asked for, in order: the starts, then the tells, then the end. */
 	unsigned int start_count, tell_count;
 	bool forget, leave;
-	struct sf_action starts[SF_RECORD_MAX_ENTRIES];
 	struct sf_tell tells[SF_CORE_MAX_TELLS];
+
+	/* Last, since they are only needed while there is a plan: the loop gives their memory back
+	 * between freezes. */
+	struct sf_target targets[SF_RECORD_MAX_ENTRIES];
+	struct sf_core_edge edges[SF_MAX_EDGES];
+	struct sf_action starts[SF_RECORD_MAX_ENTRIES];
 };
 
 struct sf_clock {

@@ -41,6 +41,7 @@ static struct freezer {
 	struct sf_record *record;
 	struct pollfd polled[ON_COUNT];
 	uint64_t phase_began_us; /* of flush or freeze, for the answer */
+	bool may_be_paged;       /* a rehearsal without the right to lock memory */
 } freezer;
 
 static uint64_t clock_ms(clockid_t clock)
@@ -94,6 +95,32 @@ static void carry_out_tells(void)
 	}
 }
 
+/* The whole pages of @begin to @end, which hold nothing between two freezes. */
+static int lock_pages(void *begin, void *end, bool needed)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)begin + page - 1) / page * page,
+		  to = (uintptr_t)end / page * page;
+
+	if (to <= from)
+		return 0;
+	if (needed)
+		return mlock((void *)from, to - from);
+	munlock((void *)from, to - from);
+	return madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+/* Half a megabyte that is there and locked from a plan's arrival to its end. */
+static int lock_tables(bool needed)
+{
+	struct sf_core *core = &freezer.core;
+	struct sf_workers *workers = &freezer.workers;
+
+	if (lock_pages(core->targets, core + 1, needed) < 0)
+		return -errno;
+	return lock_pages(workers->workers, workers + 1, needed) < 0 ? -errno : 0;
+}
+
 static void forget_plan(void)
 {
 	struct freezer *f = &freezer;
@@ -102,6 +129,7 @@ static void forget_plan(void)
 	for (unsigned int i = 0; i < f->core.fd_count; i++)
 		close(f->workers.workers[i].fd);
 	f->core.fd_count = 0;
+	lock_tables(false);
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
@@ -156,8 +184,11 @@ static bool prepare(const struct sf_message *message)
 	struct freezer *f = &freezer;
 
 	f->phase_began_us = f->workers.operations->now_us();
-	if (message->kind == SF_MESSAGE_PLAN)
+	if (message->kind == SF_MESSAGE_PLAN) {
 		f->workers.accept_foreign = message->flag;
+		if (!f->may_be_paged && lock_tables(true) < 0)
+			return false;
+	}
 	if (message->kind == SF_MESSAGE_FLUSH && f->core.phase == SF_PHASE_LOADED)
 		return sf_workers_start(&f->workers, f->core.fd_count) == 0;
 	if (message->kind == SF_MESSAGE_FREEZE) {
@@ -326,7 +357,9 @@ static const char *lock_down(bool rehearse)
 	/* Memory that the kernel gets for us never waits for a filesystem (prctl(2)); older kernels
 	 * do without. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 && !rehearse)
+	freezer.may_be_paged = mlockall(MCL_CURRENT | MCL_FUTURE) < 0;
+	lock_tables(false);
+	if (freezer.may_be_paged && !rehearse)
 		return "cannot lock its memory (mlockall): raise the limit of locked memory\n";
 	return NULL;
 }
