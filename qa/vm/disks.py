@@ -91,6 +91,11 @@ def xfs(path, mib, files=()):
     return path
 
 
+def btrfs(path, mib):
+    _mkfs("mkfs.btrfs", "-q", "-f", _sparse(path, mib))
+    return path
+
+
 def _make_all(folder):
     """All the images of the layout, in @folder."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -111,7 +116,7 @@ def _make_all(folder):
         ext4(folder / "ext4-a", 128, tree=scratch / "a")
         ext4(folder / "ext4-b", 256, tree=scratch / "b")
         xfs(folder / "xfs", 512, [("outer.img", scratch / "outer.img"), ("btrfs-1.img", scratch / "btrfs-1.img")])
-    _mkfs("mkfs.btrfs", "-q", "-f", _sparse(folder / "btrfs", 256))
+    btrfs(folder / "btrfs", 256)
     _mkfs("mkfs.fat", "-F", "16", _sparse(folder / "vfat", 32))
     ext4(folder / "linear", 48)
     for name in ("read-only", "under", "cover", "space", "letters"):
@@ -159,7 +164,7 @@ def root_disks():
 
 
 def empty(serial, mib, make=None, bus="blk", **options):
-    """A disk of one's own: @make is ext4, xfs, or None for a blank one."""
+    """A disk of one's own: @make is ext4, xfs, btrfs, or None for a blank one."""
     def fill(folder):
         if make:
             make(folder / serial, mib, **options)
