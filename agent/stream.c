@@ -185,7 +185,8 @@ static bool drain(SfStream *stream)
 		sf_channel_drop_peer(stream->channel);
 		return false;
 	}
-	if (!stream->may_write)
+	/* To a closed port the kernel takes nothing; where the next host has spoken, it is open. */
+	if (!stream->may_write || (stream->virtio.is_closed && !stream->virtio.has_news))
 		return false;
 	written = write_some(stream, data, len);
 	if (written > 0) {
