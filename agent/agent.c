@@ -5,7 +5,6 @@
 
 #include <glib-unix.h>
 #include <malloc.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -139,7 +138,6 @@ bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
 	g_auto(Agent) agent = {.loop = g_main_loop_new(NULL, FALSE)};
 
 	raise_fd_limit();
-	signal(SIGPIPE, SIG_IGN);
 	if (!open_session(&agent, config, log, error))
 		return false;
 	open_dispatch(&agent, config);

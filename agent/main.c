@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -90,6 +91,8 @@ static int run(const SfConfig *config)
 	g_autoptr(SfLog) log = open_log(config, &error);
 	int pidfile = -1;
 
+	/* A log that nobody reads, a client that hangs up: an error of that write, not our death. */
+	signal(SIGPIPE, SIG_IGN);
 	if (!log || (config->daemonize && !become_daemon(config, &pidfile, &error)))
 		return fail(error);
 	sf_log_install(log);
