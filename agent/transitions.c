@@ -27,14 +27,6 @@ static void begin_ending(SfState *state, bool is_asked)
 	state->is_asked = is_asked;
 }
 
-/* Before the freeze was answered, whoever ends it is the one that is told. */
-static unsigned int give_up(SfState *state, SfEvent event)
-{
-	begin_ending(state, true);
-	state->is_leaving = event == SF_EVENT_STOP;
-	return event == SF_EVENT_FREEZER_GONE ? SF_DO_RESCUE : SF_DO_END;
-}
-
 static unsigned int preparing(SfState *state, SfEvent event)
 {
 	switch (event) {
@@ -50,9 +42,15 @@ static unsigned int preparing(SfState *state, SfEvent event)
 	case SF_EVENT_PREPARE_FAILED:
 	case SF_EVENT_GIVEN_UP:
 	case SF_EVENT_THAW:
+		begin_ending(state, true);
+		return SF_DO_END;
 	case SF_EVENT_STOP:
+		begin_ending(state, true);
+		state->is_leaving = true;
+		return SF_DO_END;
 	case SF_EVENT_FREEZER_GONE:
-		return give_up(state, event);
+		begin_ending(state, true);
+		return SF_DO_RESCUE;
 	default:
 		return 0;
 	}
@@ -68,15 +66,23 @@ static unsigned int freezing(SfState *state, SfEvent event)
 		return SF_DO_ANSWER_FREEZE;
 	case SF_EVENT_FROZEN_NOTHING:
 		begin_ending(state, true);
-		return SF_DO_END | SF_DO_ANSWER_FREEZE;
+		/* Not answered yet: whoever reads 0 and asks for the status must read "thawed". */
+		state->is_empty = true;
+		return SF_DO_END;
 	case SF_EVENT_FREEZE_FAILED:
 	case SF_EVENT_EXPIRED:
 		begin_ending(state, true);
 		return 0;
 	case SF_EVENT_THAW:
+		begin_ending(state, true);
+		return SF_DO_END;
 	case SF_EVENT_STOP:
+		begin_ending(state, true);
+		state->is_leaving = true;
+		return SF_DO_END;
 	case SF_EVENT_FREEZER_GONE:
-		return give_up(state, event);
+		begin_ending(state, true);
+		return SF_DO_RESCUE;
 	default:
 		return 0;
 	}
@@ -109,9 +115,10 @@ static unsigned int frozen(SfState *state, SfEvent event)
 static unsigned int end(SfState *state)
 {
 	unsigned int leave = state->is_leaving ? SF_DO_LEAVE : 0;
+	unsigned int empty = state->is_empty ? SF_DO_ANSWER_FREEZE : 0;
 
 	*state = (SfState){.name = state->is_asked ? SF_STATE_THAWED : SF_STATE_EXPIRED};
-	return SF_DO_CLOSE | SF_DO_FAIL_FREEZE | SF_DO_ANSWER_THAW | leave;
+	return SF_DO_CLOSE | empty | SF_DO_FAIL_FREEZE | SF_DO_ANSWER_THAW | leave;
 }
 
 static unsigned int thawing(SfState *state, SfEvent event)

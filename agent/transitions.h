@@ -21,9 +21,10 @@ typedef enum {
 
 typedef struct {
 	SfStateName name;
-	bool was_begun;  /* the word to freeze was given: something may be frozen until this ends */
-	bool is_asked;   /* a request ended it (or its own failure), so nobody is to be told that it
-			    expired */
+	bool was_begun; /* the word to freeze was given: something may be frozen until this ends */
+	bool is_asked;  /* a request ended it (or its own failure), so nobody is to be told that it
+			   expired */
+	bool is_empty; /* there was nothing that freezes: told once this ends, and nothing failed */
 	bool is_leaving; /* the agent stops once this ends */
 } SfState;
 

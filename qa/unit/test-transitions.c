@@ -17,7 +17,7 @@ typedef struct {
 static bool is_same(const SfState *a, const SfState *b)
 {
 	return a->name == b->name && a->was_begun == b->was_begun && a->is_asked == b->is_asked &&
-	       a->is_leaving == b->is_leaving;
+	       a->is_empty == b->is_empty && a->is_leaving == b->is_leaving;
 }
 
 static void add(Reached *reached, SfState state)
@@ -159,6 +159,13 @@ static void test_stories(void)
 	state = (SfState){.name = SF_STATE_THAWED};
 	PLAY(&state, SF_EVENT_FREEZE, SF_EVENT_PREPARED);
 	g_assert_cmpuint(sf_transition(&state, SF_EVENT_GIVEN_UP), ==, 0);
+
+	/* Nothing there that freezes: that is the answer, but only when it is thawed as it says. */
+	state = (SfState){.name = SF_STATE_THAWED};
+	PLAY(&state, SF_EVENT_FREEZE, SF_EVENT_PREPARED);
+	g_assert_cmpuint(sf_transition(&state, SF_EVENT_FROZEN_NOTHING), ==, SF_DO_END);
+	g_assert_cmpuint(sf_transition(&state, SF_EVENT_ENDED) & SF_DO_ANSWER_FREEZE, !=, 0);
+	g_assert_cmpstr(sf_state_describe(&state), ==, "thawed");
 
 	/* A stop while frozen thaws first, then leaves. */
 	state = (SfState){.name = SF_STATE_THAWED};
