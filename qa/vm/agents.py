@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An agent that runs in a guest: ours, or Debian's qemu-ga to compare with."""
 
-import shlex
 import signal
 import time
 
@@ -61,7 +60,7 @@ class Agent:
     @property
     def pid(self):
         """The agent's process in the guest (env became it)."""
-        return int(self.guest.sh(f"pidof -s {shlex.quote(self.path)} || pidof -s {self.path.rpartition('/')[2]}"))
+        return int(self.guest.sh(f"pidof {self.path.rpartition('/')[2]}").split()[-1])
 
     def signal(self, signo):
         """A signal to the agent alone."""
@@ -128,4 +127,4 @@ class Snapfreeze(Agent):
 
     @property
     def freezer_pid(self):
-        return int(self.guest.sh("pidof -s snapfreeze-freezer"))
+        return int(self.guest.sh("pidof snapfreeze-freezer").split()[-1])
