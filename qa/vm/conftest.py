@@ -13,8 +13,10 @@ sys.path.insert(0, str(HERE))
 import agents  # noqa: E402
 import disks  # noqa: E402
 import image  # noqa: E402
+from freeze_trace import FreezeTrace  # noqa: E402
 from guest import Guest  # noqa: E402
 from ports import AgentError, GuestDied, Timeout  # noqa: E402
+from scratch import Scratch  # noqa: E402
 
 # Variant -> (its disks, words for the kernel, how they are mounted, what must be writable).
 VARIANTS = {
@@ -176,6 +178,21 @@ def agent(request, guest, make_agent):
     config="[freeze]\\ntimeout=5\\n"), or agent.stop() and agent.start(...)."""
     marker = request.node.get_closest_marker("agent")
     return make_agent(guest).start(*(marker.args if marker else ()), **(marker.kwargs if marker else {}))
+
+
+@pytest.fixture
+def scratch(guest):
+    """Filesystems of one's own in the shared guest; they go at the end. Ask for it before `agent`."""
+    scratch = Scratch(guest)
+    yield scratch
+    scratch.clean_up()
+
+
+@pytest.fixture
+def trace(guest):
+    """The kernel's view of all freezes and thaws of this case in the shared guest."""
+    with FreezeTrace(guest) as trace:
+        yield trace
 
 
 @pytest.fixture
