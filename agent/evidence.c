@@ -20,7 +20,6 @@ struct SfEvidence {
 	int monitor_fd;
 	SfCounters *counters;
 	GArray *before;
-	SfMounts *mounts; /* as planned: read while nothing was frozen */
 };
 
 static bool watch_table(SfEvidence *evidence, GError **error)
@@ -50,7 +49,6 @@ void sf_evidence_free(SfEvidence *evidence)
 		mnt_unref_monitor(evidence->monitor);
 	sf_counters_free(evidence->counters);
 	g_clear_pointer(&evidence->before, g_array_unref);
-	sf_mounts_free(evidence->mounts);
 	g_free(evidence);
 }
 
@@ -67,10 +65,7 @@ bool sf_evidence_table_changed(SfEvidence *evidence)
 bool sf_evidence_open(SfEvidence *evidence, const SfPlan *plan, GError **error)
 {
 	evidence->counters = sf_counters_open(plan, evidence->source->sys, error);
-	if (!evidence->counters)
-		return false;
-	evidence->mounts = sf_mounts_read(evidence->source->mountinfo, error);
-	return evidence->mounts != NULL;
+	return evidence->counters != NULL;
 }
 
 static bool knows_device(const SfPlan *plan, SfDevice device)
@@ -114,8 +109,7 @@ static void blame_hidden_superblocks(SfEvidence *evidence, const SfPlan *plan, S
 {
 	if (!plan->is_whole)
 		return;
-	g_autoptr(GPtrArray) unknown =
-		sf_superblocks_find_unknown(evidence->source, evidence->mounts);
+	g_autoptr(GPtrArray) unknown = sf_superblocks_find_unknown(evidence->source, plan->mounts);
 	for (guint i = 0; i < unknown->len; i++)
 		sf_outcome_blame(outcome, "%s is mounted out of sight and was not frozen",
 				 (const char *)g_ptr_array_index(unknown, i));

@@ -91,7 +91,8 @@ static int run(const SfConfig *config)
 	g_autoptr(SfLog) log = open_log(config, &error);
 	int pidfile = -1;
 
-	/* A log that nobody reads, a client that hangs up: an error of that write, not our death. */
+	/* A log that nobody reads, a client that hangs up: an error of that write, not our death.
+	 */
 	signal(SIGPIPE, SIG_IGN);
 	if (!log || (config->daemonize && !become_daemon(config, &pidfile, &error)))
 		return fail(error);

@@ -98,7 +98,8 @@ JsonNode *sf_plan_to_json(const SfPlan *plan)
 	for (guint i = 0; i < plan->left_out->len; i++)
 		add_left_out(builder, g_ptr_array_index(plan->left_out, i));
 	json_builder_end_array(builder);
-	add_texts(builder, "warnings", plan->warnings);
+	if (plan->warnings)
+		add_texts(builder, "warnings", plan->warnings);
 	json_builder_end_object(builder);
 	return json_builder_get_root(builder);
 }

@@ -66,6 +66,7 @@ void sf_plan_free(SfPlan *plan)
 	g_array_unref(plan->edges);
 	g_ptr_array_unref(plan->left_out);
 	g_clear_pointer(&plan->warnings, g_ptr_array_unref);
+	sf_mounts_free(plan->mounts);
 	g_free(plan);
 	if (give_back)
 		malloc_trim(0);
@@ -75,6 +76,7 @@ void sf_plan_close(SfPlan *plan)
 {
 	for (guint i = 0; i < plan->targets->len; i++)
 		sf_target_close(g_ptr_array_index(plan->targets, i));
+	g_clear_pointer(&plan->mounts, sf_mounts_free);
 }
 
 /* "//mnt/data/" -> "/mnt/data", as the mount table spells it. */
@@ -311,8 +313,14 @@ SfPlan *sf_plan_new(const SfPlanSource *source, const char *const *mountpoints, 
 	g_clear_pointer(&maker.named, g_hash_table_unref);
 	if (!is_made)
 		return NULL;
-	plan->warnings = sf_warnings_find(source, mounts);
+	plan->mounts = g_steal_pointer(&mounts);
 	return g_steal_pointer(&plan);
+}
+
+void sf_plan_find_warnings(SfPlan *plan, const SfPlanSource *source)
+{
+	g_clear_pointer(&plan->warnings, g_ptr_array_unref);
+	plan->warnings = sf_warnings_find(source, plan->mounts);
 }
 
 bool sf_plan_equal(const SfPlan *a, const SfPlan *b)

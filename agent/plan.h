@@ -68,7 +68,8 @@ typedef struct {
 	GPtrArray *targets;  /* of SfTarget, in freezing order */
 	GArray *edges;       /* of SfPlanEdge */
 	GPtrArray *left_out; /* of SfLeftOut, in table order */
-	GPtrArray *warnings; /* of char*, for people */
+	GPtrArray *warnings; /* (nullable) of char*, for people: see sf_plan_find_warnings() */
+	SfMounts *mounts;    /* (nullable): the table it was made from; until sf_plan_close() */
 	bool is_whole;       /* no mount points were named */
 } SfPlan;
 
@@ -98,7 +99,11 @@ SfPlan *sf_plan_new(const SfPlanSource *source, const char *const *mountpoints,
 		    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Without any target; for those who know what to open without planning. */
 SfPlan *sf_plan_new_empty(void);
-/* Closes the fds of the targets: an open one keeps a filesystem from being unmounted. */
+/* Looks for what makes the plan less than it promises. It looks at every process, so only those who
+ * show it ask. */
+void sf_plan_find_warnings(SfPlan *plan, const SfPlanSource *source);
+/* Closes the fds of the targets, and lets the mount table go: an open fd keeps a filesystem from
+ * being unmounted. */
 void sf_plan_close(SfPlan *plan);
 /* Closes the fds of the targets too. */
 void sf_plan_free(SfPlan *plan);

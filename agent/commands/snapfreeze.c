@@ -37,13 +37,15 @@ static void run_plan(SfCall *call, const SfArguments *arguments, gpointer user_d
 	SfContext *context = user_data;
 	g_auto(GStrv) mountpoints = sf_arguments_get_strings(arguments, "mountpoints");
 	g_autoptr(GError) error = NULL;
-	g_autoptr(SfPlan) plan = sf_plan_new(&sf_session_settings(context->session)->source,
-					     (const char *const *)mountpoints, &error);
+	const SfPlanSource *source = &sf_session_settings(context->session)->source;
+	g_autoptr(SfPlan) plan = sf_plan_new(source, (const char *const *)mountpoints, &error);
 
-	if (plan)
-		answer(call, context->session, sf_plan_to_json(plan));
-	else
+	if (!plan) {
 		sf_call_fail(call, error);
+		return;
+	}
+	sf_plan_find_warnings(plan, source);
+	answer(call, context->session, sf_plan_to_json(plan));
 }
 
 static bool check_timeout(const SfContext *context, const SfArguments *arguments, GError **error)

@@ -480,6 +480,7 @@ static void test_warnings(void)
 	fake_machine_write(machine, "sys/fs/ext4/features/x", "");
 	fake_machine_btrfs(machine, "6a7f", "vda2");
 	calm = plan_new(machine);
+	sf_plan_find_warnings(calm, &machine->source);
 	g_assert_cmpuint(calm->warnings->len, ==, 0);
 
 	machine->source.run = "/var/run/snapfreeze";
@@ -493,6 +494,7 @@ static void test_warnings(void)
 	fake_machine_disk(machine, "vdb", "253:16", "pci0000:00/virtio2");
 	fake_machine_btrfs(machine, "beef", "vdb");
 	plan = plan_new(machine);
+	sf_plan_find_warnings(plan, &machine->source);
 	assert_warning(plan, 0, "mount table of its own");
 	assert_warning(plan, 1, "'/var/run/snapfreeze' is not in memory");
 	assert_warning(plan, 2, "longer than 120 seconds");
@@ -537,6 +539,8 @@ static void test_json(void)
 
 	fake_machine_loop(machine, "loop0", "7:0", "/a.img");
 	plan = plan_new(machine);
+	/* As if looked for, and none was found. */
+	plan->warnings = g_ptr_array_new();
 	node = sf_plan_to_json(plan);
 	text = json_to_string(node, FALSE);
 	g_assert_cmpstr(
