@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An agent that runs in a guest: ours, or Debian's qemu-ga to compare with."""
 
+import contextlib
 import signal
 import time
 
@@ -21,6 +22,7 @@ class Agent:
         self.job = None
         self.argv = None
         self.port = guest.agent_port()
+        guest.agents.append(self)
 
     def start(self, *options, config=None, env=None, wait=True):
         """Starts it with @options and the text of a configuration file. Waits until it answers, unless told not to."""
@@ -60,7 +62,7 @@ class Agent:
     @property
     def pid(self):
         """The agent's process in the guest (env became it)."""
-        return int(self.guest.sh(f"pidof {self.path.rpartition('/')[2]}").split()[-1])
+        return self.job.pid
 
     def signal(self, signo):
         """A signal to the agent alone."""
@@ -92,6 +94,7 @@ class Agent:
         """Thaws and ends it, whatever state it is in. Never raises for the agent's sake."""
         try:
             if self.job and self.job.poll() is None:
+                self.job.kill(signal.SIGCONT)  # a case may have stopped it, or its freezer
                 self.port.close()
                 self.port.open()
                 self.port.sync(10)
@@ -100,8 +103,9 @@ class Agent:
             pass
         try:
             self.stop(20)
-        except (Timeout, Exception):  # noqa: B014 - a guest in any state; the check for a clean guest comes next
-            self.job.kill()
+        except Exception:  # in whatever state the guest is: the check for a clean one comes next
+            with contextlib.suppress(GuestDied):
+                self.job.kill()
         self.port.close()
 
 

@@ -50,12 +50,12 @@ def boot(config, variant):
     return guest
 
 
-def unclean(guest):
+def unclean(guest, timeout=30):
     """What a case left behind in a guest: "" where every filesystem can be written to, as at the start."""
     try:
         if not guest.is_alive():
             return guest.last_words()
-        words = guest.access(VARIANTS[guest.variant][3], timeout=30)
+        words = guest.access(VARIANTS[guest.variant][3], timeout=timeout)
         bad = {path: word for path, word in words.items() if word != "done"}
         if bad:
             return f"filesystems left unusable: {bad}"
@@ -67,6 +67,15 @@ def unclean(guest):
     except (GuestDied, Timeout, AgentError, Exception) as error:
         return str(error)
     return ""
+
+
+def stop_agents(guest):
+    """Thaws and ends what a case started, in the reverse order."""
+    for agent in reversed(guest.agents):
+        if guest.is_alive():
+            agent.clean_up()
+        agent.port.close()
+    guest.agents.clear()
 
 
 class Shelf:
@@ -101,11 +110,13 @@ def shelf(pytestconfig):
 def shared(request, shelf, variant):
     guest = request.node.guest = shelf.take(variant)
     yield guest
-    problem = unclean(guest)
+    stop_agents(guest)
+    failed = getattr(request.node, "failed", False)
+    problem = unclean(guest, 5 if failed else 30)
     if problem:
         shelf.drop(variant)
         # A case that failed already has said what is wrong.
-        if not getattr(request.node, "failed", False):
+        if not failed:
             pytest.fail(f"the case left its guest unclean: {problem}")
 
 
@@ -155,7 +166,7 @@ def need_ours(config):
 
 
 @pytest.fixture
-def make_agent(request, pytestconfig):
+def make_agent(pytestconfig):
     """make_agent(guest): our agent in a guest, not yet started; thawed and ended after the case."""
     need_ours(pytestconfig)
     made = []
@@ -165,11 +176,7 @@ def make_agent(request, pytestconfig):
         return made[-1]
     yield make
     for agent in made:
-        if agent.guest.is_alive():
-            agent.clean_up()
-            if getattr(request.node, "failed", False) and agent.job:
-                request.node.agent_log = agent.job.stderr
-        agent.port.close()
+        stop_agents(agent.guest)
 
 
 @pytest.fixture
@@ -198,9 +205,8 @@ def trace(guest):
 @pytest.fixture
 def qemu_ga(guest):
     """Debian's qemu-ga, running in the shared guest."""
-    agent = agents.QemuGa(guest).start()
-    yield agent
-    agent.clean_up()
+    yield agents.QemuGa(guest).start()
+    stop_agents(guest)
 
 
 def pytest_configure(config):
@@ -216,6 +222,6 @@ def pytest_runtest_makereport(item, call):
         guest = getattr(item, "guest", None)
         if guest and guest.folder:
             report.sections.append(("guest console, its end", guest.console()[-4000:]))
-        agent = item.funcargs.get("agent") if hasattr(item, "funcargs") else None
-        if agent is not None and agent.job is not None:
-            report.sections.append(("agent's standard error, its end", agent.job.stderr[-4000:]))
+        for agent in guest.agents if guest else ():
+            if agent.job:
+                report.sections.append((f"{agent.program}'s standard error, its end", agent.job.stderr[-4000:]))

@@ -107,6 +107,15 @@ def wait_for(predicate, timeout=60, interval=0.05, what=None):
         time.sleep(interval)
 
 
+def make_folder(keep):
+    """A guest's folder, named after this process; those of processes that are gone are removed."""
+    for stale in Path(tempfile.gettempdir()).glob("sfvm-[0-9]*-*"):
+        if not Path("/proc", stale.name.split("-")[1]).exists():
+            shutil.rmtree(stale, ignore_errors=True)
+    # A short name: a socket's path has at most 107 bytes.
+    return Path(tempfile.mkdtemp(prefix=f"sfvm-{'keep' if keep else os.getpid()}-"))
+
+
 class Disk:
     """A disk of the guest: its serial, the image below, and the bus: virtio-blk or virtio-scsi."""
 
@@ -130,6 +139,7 @@ class Guest:
         self.process = None
         self.folder = None
         self.boot_seconds = None
+        self.agents = []  # those that agents.py started in it
 
     def __enter__(self):
         return self.start()
@@ -143,7 +153,7 @@ class Guest:
         begin = time.monotonic()
         base = image.base()
         self.accel = accelerator(base)
-        self.folder = Path(tempfile.mkdtemp(prefix="sfvm-"))  # short: a socket's path has at most 107 bytes
+        self.folder = make_folder(self.keep)
         try:
             image.extra(base, self.folder / "initrd", self.builddir)
             argv = self._argv(base, interactive)
@@ -155,6 +165,7 @@ class Guest:
             self.port = CommandPort(self.folder / "command", self.last_words)
             self.qmp_port = Qmp(self.folder / "qmp")
             self.port.wait_ready(BOOT_TIMEOUT)
+            (self.folder / "initrd").unlink()  # some 50 MB
         except Exception as error:
             words = self.last_words()
             self.stop()
@@ -302,6 +313,21 @@ class Guest:
 
     def qmp(self, command, timeout=120, **arguments):
         return self.qmp_port.call(command, timeout, **arguments)
+
+    def plug(self, serial, path, timeout=60):
+        """Adds a raw image as one more SCSI disk, /dev/qa/SERIAL in the guest, which may write to it."""
+        self.qmp("blockdev-add", driver="raw", node_name=serial,
+                 file={"driver": "file", "filename": str(path), "cache": {"no-flush": True}})
+        self.qmp("device_add", driver="scsi-hd", bus="scsi.0", drive=serial, serial=serial, id=f"disk-{serial}")
+        self.wait_for(["sh", "-c", f"name-devices; test -b /dev/qa/{serial}"], timeout)
+
+    def unplug(self, serial, timeout=60):
+        """Takes such a disk away again; it must not be mounted any more."""
+        self.run(f'echo 1 >"/sys/block/$(basename "$(readlink -f /dev/qa/{serial})")/device/delete"')
+        self.qmp("device_del", id=f"disk-{serial}")
+        self.qmp_port.wait_event("DEVICE_DELETED", lambda data: data.get("device") == f"disk-{serial}", timeout)
+        self.qmp("blockdev-del", node_name=serial)
+        self.run("name-devices")
 
     def copy_disks(self, targets, timeout=600):
         """Copies disks (serial -> path of a raw file) as they are at this one moment, while the guest

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -85,8 +86,30 @@ def need(*programs):
 # ---- packages
 
 def resolve():
-    """Package -> version: the kernel's real package, the tools, and the libraries they depend on."""
+    """Package -> version, as _resolve(), remembered until apt's lists change."""
     need("apt-get", "apt-cache", "dpkg-deb")
+    lists = Path("/var/lib/apt/lists")
+    known = cache_dir() / "versions.json"
+
+    def seed():
+        return f"{lists.stat().st_mtime_ns if lists.exists() else 0} {hash_of_this_file()}"
+    with contextlib.suppress(OSError, ValueError):
+        kept = json.loads(known.read_text())
+        if kept["seed"] == seed():
+            return kept["versions"]
+    versions = _resolve()
+    scratch = cache_dir() / f"versions.{os.getpid()}"
+    scratch.write_text(json.dumps({"seed": seed(), "versions": versions}))
+    scratch.rename(known)
+    return versions
+
+
+def hash_of_this_file():
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def _resolve():
+    """The kernel's real package, the tools, and the libraries they depend on."""
     empty = cache_dir() / "no-packages-installed"
     empty.touch()
 
@@ -294,8 +317,8 @@ def base():
         if not newest_image():
             raise
         return Image(newest_image())
-    seed = repr(sorted(versions.items())).encode() + Path(__file__).read_bytes()
-    folder = cache_dir() / f"image-{hashlib.sha256(seed).hexdigest()[:16]}"
+    seed = repr(sorted(versions.items())) + hash_of_this_file()
+    folder = cache_dir() / f"image-{hashlib.sha256(seed.encode()).hexdigest()[:16]}"
     with locked("image"):
         if not (folder / "done").exists():
             build(folder, versions)
@@ -369,17 +392,14 @@ def extra(image, path, builddir=None):
         (scratch / "extra").mkdir(exist_ok=True)
         for name in HELPERS:
             place(helpers() / name, scratch / "qa" / name)
-        for script in ("set-up-disks", "init"):
-            place(HERE / "guest" / script, scratch / ("qa" if script != "init" else ".") / script)
-            (scratch / ("qa" if script != "init" else ".") / script).chmod(0o755)
-        archive = Archive(scratch / "extra.cpio")
-        (scratch / "content").mkdir()
-        for name in ("extra", "qa", "init"):
-            (scratch / name).rename(scratch / "content" / name)
-        archive.add_tree(scratch / "content")
-        archive.close()
-        with open(path, "wb") as out:
-            for part in (image.archive, scratch / "extra.cpio"):
+        for script in ("qa/set-up-disks", "qa/name-devices", "init"):
+            place(HERE / "guest" / Path(script).name, scratch / script)
+            (scratch / script).chmod(0o755)
+        with tempfile.NamedTemporaryFile() as own, open(path, "wb") as out:
+            archive = Archive(own.name)
+            archive.add_tree(scratch)
+            archive.close()
+            for part in (image.archive, own.name):
                 with open(part, "rb") as file:
                     shutil.copyfileobj(file, out)
                 out.write(b"\0" * (-out.tell() % 4))

@@ -182,6 +182,7 @@ class Command:
         self.argv = argv
         self.out = b""
         self.err = b""
+        self._pid = None
         self.returncode = None  # as subprocess has it: negative is a signal
         self.start_ns = self.end_ns = None  # the guest's CLOCK_MONOTONIC
 
@@ -192,6 +193,12 @@ class Command:
     @property
     def stderr(self):
         return self.err.decode(errors="replace")
+
+    @property
+    def pid(self):
+        """Its process in the guest."""
+        self._wait_until(lambda: self._pid is not None, 60, "did not start")
+        return self._pid
 
     @property
     def ms(self):
@@ -302,6 +309,8 @@ class CommandPort:
                 command.out += data
             elif kind == "e" and command:
                 command.err += data
+            elif kind == "s" and command:
+                command._pid = struct.unpack("<I", data)[0]
             elif kind == "x" and command:
                 status, command.start_ns, command.end_ns = struct.unpack("<IQQ", data)
                 command.returncode = -(status & 127) if status & 127 else status >> 8

@@ -164,6 +164,22 @@ def test_qemu_ga_freezes_and_thaws(guest, qemu_ga):
     assert set(guest.access(some, timeout=60).values()) == {"done"}
 
 
+def test_our_agent_freezes_what_is_planned_and_thaws_it(guest, agent):
+    assert agent.freeze() == len(disks.PLANNED) and agent.status() == "frozen"
+    assert guest.blocked(disks.PLANNED, timeout=3) == list(disks.PLANNED)
+    assert set(guest.access(disks.PLANNED, timeout=30, read=True).values()) == {"done"}
+    assert agent.thaw() == len(disks.PLANNED) and agent.status() == "thawed"
+    assert guest.blocked(disks.PLANNED, timeout=30) == []
+
+
+def test_our_agent_freezes_the_root_file_system(root_guest, make_agent):
+    agent = make_agent(root_guest).start("-l", "/var/log/agent.log", "-v")
+    assert agent.freeze() == len(disks.ROOT_PLANNED)
+    assert root_guest.blocked(disks.ROOT_PLANNED, timeout=3) == list(disks.ROOT_PLANNED)
+    assert agent.thaw() == len(disks.ROOT_PLANNED)
+    root_guest.wait_for("grep -q guest-fsfreeze-freeze /var/log/agent.log", what="the log, after the thaw")
+
+
 def test_raw_bytes_reach_the_agent(qemu_ga):
     port = qemu_ga.port
     port.send(b'{"execute": "guest-pi')
@@ -176,11 +192,15 @@ def test_raw_bytes_reach_the_agent(qemu_ga):
 
 def test_isa_and_further_ports_reach_the_guest(guest):
     for name, device in (("test", "/dev/virtio-ports/org.snapfreeze.test.1"), ("isa", "/dev/ttyS1")):
-        job = guest.spawn(f"stty -F {device} raw -echo 2>/dev/null; exec <>{device}; read line; echo got $line >&0")
         with guest.agent_port(name) as port:
-            guest.wait_for(["sh", "-c", f"ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q {guest.sh(f'readlink -f {device}')}"])
+            # A virtio port reads as ended until the guest knows that the host's side is open.
+            job = guest.spawn(f"exec <>{device}; stty raw -echo 2>/dev/null; echo open >&2;"
+                              " until read line; do usleep 50000; done; echo got $line >&0; read more")
+            job.wait_output("open")
             port.send("hello\n")
             assert port.read_line().strip() == b"got hello"
+        # Not before: the end of the session whose terminal the line is would hang it up, with what is unsent.
+        job.kill()
         job.wait()
 
 
@@ -199,6 +219,13 @@ def test_disks_are_copied_as_they_are_at_one_moment(guest, tmp_path):
     assert found["intact"] and found["last"] >= before
     assert found["last"] <= before + 1, "what was written after the freeze is not in the copy"
     assert verify("/mnt/ext4-a/records", guest)["last"] >= before + 199
+
+    guest.plug("copy", tmp_path / "copy")
+    guest.run("mkdir /run/copy && mount -t ext4 -o ro /dev/qa/copy /run/copy")
+    assert verify("/run/copy/records", guest)["last"] == found["last"]
+    guest.run("umount /run/copy && rmdir /run/copy")
+    guest.unplug("copy")
+    assert not guest.sh("ls /dev/qa | grep copy; :")
     guest.run("rm /mnt/ext4-a/records")
 
 

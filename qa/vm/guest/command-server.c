@@ -10,7 +10,7 @@
  * A frame is {u32 payload bytes, u32 job, u32 type}, little endian, then the payload.
  *   from the host: R run (arguments, each with its NUL), I standard input, E its end,
  *                  K signal to the job's process group (u32)
- *   to the host:   H ready, o standard output, e standard error,
+ *   to the host:   H ready, s started (u32 process id), o standard output, e standard error,
  *                  x ended (u32 wait status, u64 start, u64 end in ns of CLOCK_MONOTONIC)
  */
 #define _GNU_SOURCE
@@ -232,6 +232,8 @@ static void run(uint32_t id, char *payload, size_t length)
 	close(pipes[2][1]);
 	if (job->pid < 0)
 		finish(job, 126 << 8);
+	else
+		send_frame(id, 's', &job->pid, sizeof job->pid);
 }
 
 static void add_input(struct job *job, const char *data, size_t length)
