@@ -11,6 +11,7 @@
 
 #include "agent/counters.h"
 #include "agent/evidence.h"
+#include "agent/left-out.h"
 #include "agent/superblocks.h"
 #include "protocol/error.h"
 
@@ -76,23 +77,29 @@ static bool knows_device(const SfPlan *plan, SfDevice device)
 	return false;
 }
 
-/* What a plan made now would freeze and the one that was made does not. */
+/* What a plan made now would freeze and the one that was made does not. No plan is made: what has
+ * been covered since has no path that leads to it, and is frozen all the same. */
 static void blame_new_superblocks(const SfPlanSource *source, const SfPlan *plan,
 				  SfOutcome *outcome)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(SfPlan) now = sf_plan_new(source, NULL, &error);
+	g_autoptr(SfMounts) now = sf_mounts_read(source->mountinfo, &error);
+	SfLeftOutReason reason;
 
 	if (!now) {
 		sf_outcome_blame(outcome, "the mount table changed and cannot be read: %s",
 				 error->message);
 		return;
 	}
-	for (guint i = 0; i < now->targets->len; i++) {
-		const SfTarget *target = g_ptr_array_index(now->targets, i);
-		if (!knows_device(plan, target->device))
+	for (guint i = 0; i < now->mounts->len; i++) {
+		const SfMount *mount = g_ptr_array_index(now->mounts, i);
+		const GPtrArray *superblock = sf_mounts_of_device(now, mount->device);
+
+		if (g_ptr_array_index(superblock, 0) == mount &&
+		    !knows_device(plan, mount->device) &&
+		    !sf_left_out_find_reason(source, superblock, &reason))
 			sf_outcome_blame(outcome, "'%s' (%s) is writable and was not frozen",
-					 target->mountpoint, target->fstype);
+					 mount->path, mount->fstype);
 	}
 }
 
@@ -105,14 +112,26 @@ static void blame_changed_table(SfEvidence *evidence, const SfPlan *plan, SfOutc
 		blame_new_superblocks(evidence->source, plan, outcome);
 }
 
+/* Unknown is what neither table has: one that was mounted since is in the table of now, and was
+ * judged by it; one that was detached since was frozen all the same. */
 static void blame_hidden_superblocks(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
 {
+	const SfPlanSource *source = evidence->source;
+
 	if (!plan->is_whole)
 		return;
-	g_autoptr(GPtrArray) unknown = sf_superblocks_find_unknown(evidence->source, plan->mounts);
-	for (guint i = 0; i < unknown->len; i++)
-		sf_outcome_blame(outcome, "%s is mounted out of sight and was not frozen",
-				 (const char *)g_ptr_array_index(unknown, i));
+	g_autoptr(GPtrArray) unknown = sf_superblocks_find_unknown(source, plan->mounts);
+	if (unknown->len == 0)
+		return;
+	g_autoptr(SfMounts) now = sf_mounts_read(source->mountinfo, NULL);
+	g_autoptr(GPtrArray) unknown_now = now ? sf_superblocks_find_unknown(source, now) : NULL;
+	for (guint i = 0; i < unknown->len; i++) {
+		const char *name = g_ptr_array_index(unknown, i);
+		if (!unknown_now ||
+		    g_ptr_array_find_with_equal_func(unknown_now, name, g_str_equal, NULL))
+			sf_outcome_blame(outcome, "%s is mounted out of sight and was not frozen",
+					 name);
+	}
 }
 
 static void blame_foreign(const SfPlan *plan, const SfRecord *record, SfOutcome *outcome)
