@@ -144,10 +144,11 @@ class Qmp:
             raise GuestDied("the monitor was closed")
         return json.loads(line)
 
-    def call(self, command, timeout=120, **arguments):
+    def call(self, command, timeout=120, raw=None, **arguments):
+        """An underscore in an argument's name stands for a dash; in the dict @raw it stays what it is."""
         request = {"execute": command}
-        if arguments:
-            request["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
+        if raw or arguments:
+            request["arguments"] = {**(raw or {}), **{name.replace("_", "-"): arguments[name] for name in arguments}}
         self.socket.sendall(json.dumps(request).encode() + b"\n")
         while True:
             reply = self._read(timeout)
