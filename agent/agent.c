@@ -133,11 +133,20 @@ static void raise_fd_limit(void)
 	}
 }
 
+/* Left to itself, malloc keeps the room of one large message for ever: once such a block is freed,
+ * it takes blocks of that size from the heap, whose end it gives back only in larger pieces. */
+static void keep_large_blocks_apart(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+}
+
 bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
 {
 	g_auto(Agent) agent = {.loop = g_main_loop_new(NULL, FALSE)};
 
 	raise_fd_limit();
+	keep_large_blocks_apart();
 	if (!open_session(&agent, config, log, error))
 		return false;
 	open_dispatch(&agent, config);
