@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Owns the record's file and mapping. Its invariant: an entry's state says "ours" before the ioctl
- * that may freeze it begins, and until the one that thaws it has answered. Called by session,
- * rescue and recovery.
+ * that may freeze it begins, and until the one that thaws it has answered; and one process at a
+ * time has it open. Called by session, rescue and recovery.
  */
 #include "config.h"
 
@@ -46,6 +46,20 @@ static bool check_folder(const char *folder, bool needs_tmpfs, GError **error)
 	return true;
 }
 
+/* Two agents on one record would each thaw what the other froze. A lock of fcntl(2), since the
+ * freezer, which inherits the file, must not keep it when the agent is dead. */
+static bool lock_file(const SfRecord *record, GError **error)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (fcntl(record->fd, F_SETLK, &lock) == 0)
+		return true;
+	if (fcntl(record->fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+		return sf_throw(error, "cannot lock '%s'", record->path);
+	return sf_throw(error, "'%s' is in use by process %d: is another agent running?",
+			record->path, (int)lock.l_pid);
+}
+
 static bool map_file(SfRecord *record, GError **error)
 {
 	struct stat info;
@@ -55,6 +69,8 @@ static bool map_file(SfRecord *record, GError **error)
 		return sf_throw_errno(error, "open '%s'", record->path);
 	if (fstat(record->fd, &info) < 0 || !S_ISREG(info.st_mode) || info.st_uid != geteuid())
 		return sf_throw(error, "'%s' is not a file of ours", record->path);
+	if (!lock_file(record, error))
+		return false;
 	if (info.st_size != sizeof(struct sf_record) &&
 	    (ftruncate(record->fd, 0) < 0 ||
 	     posix_fallocate(record->fd, 0, sizeof(struct sf_record)) != 0))

@@ -21,7 +21,8 @@ typedef struct {
  * @error: domain %SF_ERROR
  *
  * Opens the record that is there, or makes an empty one where there is none, or one of another
- * version, or of another boot: what those called frozen is not any more.
+ * version, or of another boot: what those called frozen is not any more. Fails where another
+ * process (an agent, or a recovery) has it open.
  *
  * Returns: (transfer full) (nullable): free with sf_record_close()
  */
