@@ -80,6 +80,12 @@ static bool is_stopped(const SfFreezerLink *link)
 	       info.si_pid == link->pid && info.si_code == CLD_STOPPED;
 }
 
+/* A death is reported only when the last thread is gone, and that may hang in an ioctl. */
+static bool is_dying(const SfFreezerLink *link)
+{
+	return sf_process_thread_state(link->pid, link->pid) == 'Z';
+}
+
 static bool send_message(SfFreezerLink *link, const struct sf_message *message, const int *fds,
 			 unsigned int count, GError **error)
 {
@@ -100,6 +106,8 @@ static gboolean on_tick(gpointer user_data)
 
 	if (is_stopped(link)) {
 		gone(link, "it is stopped");
+	} else if (is_dying(link)) {
+		gone(link, "it died");
 	} else if (g_get_monotonic_time() - link->alive_at_us >
 		   ALIVE_LIMIT_MS * G_TIME_SPAN_MILLISECOND) {
 		gone(link, "it does not answer");

@@ -15,7 +15,7 @@
 
 /* A thaw on stop may wait for a dead disk, which the freezer can do alone. */
 #define LEAVE_ANYWAY_MS 10000
-#define SLOW_RECOVERY_MS 4000
+#define SLOW_THAW_MS 4000
 
 static const char *mountpoint_of(const SfSession *session, int index)
 {
@@ -240,9 +240,23 @@ static void on_rescued(gpointer user_data)
 {
 	SfSession *session = user_data;
 
+	if (session->retry_source)
+		g_source_remove(session->retry_source);
+	session->retry_source = 0;
 	g_clear_pointer(&session->rescue, sf_rescue_free);
 	g_clear_pointer(&session->link, sf_freezer_link_free);
 	sf_session_handle(session, SF_EVENT_ENDED);
+}
+
+/* A thread of a dead freezer may hang in the kernel for as long as its disk does: whoever waits for
+ * an answer is told the truth rather than nothing. */
+static gboolean on_thaw_slow(gpointer user_data)
+{
+	SfSession *session = user_data;
+
+	session->retry_source = 0;
+	sf_session_handle(session, SF_EVENT_DRAINING);
+	return G_SOURCE_REMOVE;
 }
 
 static void do_rescue(SfSession *session)
@@ -259,11 +273,12 @@ static void do_rescue(SfSession *session)
 	atomic_store(&session->record->map->end, SF_END_FREEZER_GONE);
 	if (atomic_load(&session->record->map->ended_ms) == 0)
 		atomic_store(&session->record->map->ended_ms, sf_boottime_ms());
-	if (!session->rescue)
-		session->rescue =
-			sf_rescue_start(session->record, sf_freezer_link_pid(session->link),
-					sf_freezer_link_pidfd(session->link), fds,
-					session->settings.rehearse, on_rescued, session);
+	if (session->rescue)
+		return;
+	session->rescue = sf_rescue_start(session->record, sf_freezer_link_pid(session->link),
+					  sf_freezer_link_pidfd(session->link), fds,
+					  session->settings.rehearse, on_rescued, session);
+	session->retry_source = g_timeout_add(SLOW_THAW_MS, on_thaw_slow, session);
 }
 
 static void do_judge(SfSession *session)
@@ -428,16 +443,6 @@ static void on_recovered(unsigned int thawed, const GError *error, gpointer user
 		g_warning("%s", trouble->message);
 }
 
-/* Who waits for a thaw is told the truth rather than nothing. */
-static gboolean on_recovery_slow(gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	session->retry_source = 0;
-	sf_session_handle(session, SF_EVENT_DRAINING);
-	return G_SOURCE_REMOVE;
-}
-
 /* As after a freezer that is gone: a thaw is under way, and no freeze is accepted before it ends.
  */
 static void begin_recovery(SfSession *session)
@@ -448,7 +453,7 @@ static void begin_recovery(SfSession *session)
 	sf_log_hold(session->log);
 	session->recovery = sf_recovery_start(session->record, &session->settings.source,
 					      session->settings.rehearse, on_recovered, session);
-	session->retry_source = g_timeout_add(SLOW_RECOVERY_MS, on_recovery_slow, session);
+	session->retry_source = g_timeout_add(SLOW_THAW_MS, on_thaw_slow, session);
 }
 
 SfSession *sf_session_new(const SfSessionSettings *settings, SfRecord *record, SfLog *log,
