@@ -97,8 +97,9 @@ static void test_written(Fixture *fixture, gconstpointer data)
 	assert_written(fixture, "vda", DISCARDED, "/a");
 	assert_written(fixture, "vda", DISCARDED_MORE, "/a");
 	assert_written(fixture, "vda", IDLE, "/a");
-	/* A write of no bytes is one. */
-	assert_written(fixture, "vda", WRITTEN_NOTHING, "/a");
+	/* A write of no bytes is an empty flush. */
+	assert_written(fixture, "vda", WRITTEN_NOTHING, "");
+	assert_written(fixture, "vda", IDLE, "");
 	assert_written(fixture, "vdb", WRITTEN, "/b");
 	/* The second device counts as well, and kernels without the later fields. */
 	assert_written(fixture, "vdc", OLD_WRITTEN, "/b");
