@@ -171,6 +171,7 @@ bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
 
 typedef struct {
 	GMainLoop *loop;
+	guint limit_source;
 	GError *error;
 } Recovering;
 
@@ -185,7 +186,17 @@ static void on_recovered(unsigned int thawed, const GError *error, gpointer user
 	g_main_loop_quit(recovering->loop);
 }
 
-bool sf_agent_recover(const SfConfig *config, GError **error)
+static gboolean on_limit(gpointer user_data)
+{
+	Recovering *recovering = user_data;
+
+	recovering->limit_source = 0;
+	sf_throw(&recovering->error, "not all that an agent left frozen is thawed yet");
+	g_main_loop_quit(recovering->loop);
+	return G_SOURCE_REMOVE;
+}
+
+bool sf_agent_recover(const SfConfig *config, unsigned int limit_ms, GError **error)
 {
 	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
 	g_autoptr(SfRecord) record = sf_record_open(config->statedir, !config->rehearse, error);
@@ -198,7 +209,11 @@ bool sf_agent_recover(const SfConfig *config, GError **error)
 		return true;
 	SfRecovery *recovery =
 		sf_recovery_start(record, &source, config->rehearse, on_recovered, &recovering);
+	if (limit_ms)
+		recovering.limit_source = g_timeout_add(limit_ms, on_limit, &recovering);
 	g_main_loop_run(loop);
+	if (recovering.limit_source)
+		g_source_remove(recovering.limit_source);
 	sf_recovery_free(recovery);
 	if (!recovering.error)
 		return true;

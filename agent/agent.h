@@ -22,10 +22,12 @@ bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error) G_GNUC_WAR
 
 /**
  * sf_agent_recover:
+ * @limit_ms: how long to wait for it; 0: as long as it takes
  *
  * "--recover": thaws by the record what agent and freezer left frozen when they died, waits for its
  * end.
  *
  * Returns: whether nothing of ours is frozen any more
  */
-bool sf_agent_recover(const SfConfig *config, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool sf_agent_recover(const SfConfig *config, unsigned int limit_ms,
+		      GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -16,6 +16,8 @@
 #include "agent/options.h"
 #include "protocol/error.h"
 
+#define RECOVER_FIRST_MS 5000
+
 static int fail(const GError *error)
 {
 	fprintf(stderr, "snapfreeze-agent: %s\n", error->message);
@@ -85,9 +87,21 @@ static SfLog *open_log(const SfConfig *config, GError **error)
 	return sf_log_new(&setup, error);
 }
 
+/* The log and the pid file may lie on what an earlier agent left frozen: opening them would wait
+ * for ever. What takes longer than this, or fails, the session recovers, and tells. */
+static void recover_first(const SfConfig *config)
+{
+	g_autoptr(GError) error = NULL;
+
+	if ((config->logfile || config->daemonize) &&
+	    !sf_agent_recover(config, RECOVER_FIRST_MS, &error))
+		fprintf(stderr, "snapfreeze-agent: %s\n", error->message);
+}
+
 static int run(const SfConfig *config)
 {
 	g_autoptr(GError) error = NULL;
+	recover_first(config);
 	g_autoptr(SfLog) log = open_log(config, &error);
 	int pidfile = -1;
 
@@ -114,7 +128,7 @@ static int recover(const SfConfig *config)
 {
 	g_autoptr(GError) error = NULL;
 
-	return sf_agent_recover(config, &error) ? EXIT_SUCCESS : fail(error);
+	return sf_agent_recover(config, 0, &error) ? EXIT_SUCCESS : fail(error);
 }
 
 int main(int argc, char **argv)
