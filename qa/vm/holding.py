@@ -62,6 +62,15 @@ def holds(guest, agent, paths=ALL):
     return True
 
 
+def kill_both(guest, agent, paths=ALL):
+    """Kills agent and freezer at one moment: stopped, so that neither learns of the other's death."""
+    both = f"{agent.freezer_pid} {agent.pid}"
+    guest.run(f"kill -STOP {both}; kill -9 {both}")
+    agent.job.wait(60)
+    agent.port.close()
+    assert guest.blocked(paths, timeout=1) == list(paths), "a freeze belongs to no process"
+
+
 def is_gone(guest, pid):
     """Whether a process is gone, or only waits to be reaped."""
     return guest.sh(f"cut -d' ' -f3 /proc/{pid}/stat 2>/dev/null; :") in ("", "Z", "X")

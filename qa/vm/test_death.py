@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import kill_times
-from holding import (ALL, FREEZE, SECOND_MS, TEST_CHANNEL, end_freezer_of, freeze_all, holds, is_gone, order, others,
+from holding import (ALL, FREEZE, SECOND_MS, TEST_CHANNEL, end_freezer_of, freeze_all, holds, is_gone, kill_both, order, others,
                      suspended, suspended_while_freezing, told, writable_ms)
 from ports import AgentError
 
@@ -51,13 +51,6 @@ def test_freezer_killed_while_frozen_thaws(guest, agent, signo):
     agent.stop()
     agent.restart()
     told(agent, "the freezer died or hung")
-
-
-def kill_both(guest, agent):
-    guest.run(["kill", "-9", str(agent.freezer_pid), str(agent.pid)])
-    agent.job.wait(60)
-    agent.port.close()
-    assert guest.blocked(ALL, timeout=1) == ALL, "a freeze belongs to no process"
 
 
 def test_both_killed_while_frozen_the_next_start_thaws(guest, agent):
@@ -177,7 +170,8 @@ def test_killed_in_the_middle_of_freezing_thaws(guest, agent, victim):
     with guest.agent_port("test") as other:
         other.sync(60)
         first = order(agent)[0]
-        victims = f"kill -9 {agent.freezer_pid if victim != 'agent' else ''} {agent.pid if victim != 'freezer' else ''}"
+        pids = {"agent": agent.pid, "freezer": agent.freezer_pid, "both": f"{agent.freezer_pid} {agent.pid}"}[victim]
+        victims = f"kill -STOP {pids}; kill -9 {pids}"
         with suspended_while_freezing(guest, agent.port, other, first):
             # Some are frozen by now, /mnt/linear is being frozen, and some will never be.
             guest.wait_for(lambda: in_state(other, "freezing") == ["/mnt/linear"])

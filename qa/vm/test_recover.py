@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from holding import ALL, SECOND_MS, ask, foreign, freeze_all, holds, told, writable_ms
+from holding import ALL, SECOND_MS, ask, foreign, freeze_all, kill_both, told, writable_ms
 from ports import AgentError
 
 OTHER_SOCKET = ["-m", "unix-listen", "-p", "/run/qa-other.sock"]
@@ -14,8 +14,7 @@ OTHER_SOCKET = ["-m", "unix-listen", "-p", "/run/qa-other.sock"]
 def test_recover_leaves_a_foreign_freeze_alone(guest, agent):
     path = "/mnt/linear"
     freeze_all(guest, agent)
-    guest.run(["kill", "-9", str(agent.freezer_pid), str(agent.pid)])
-    agent.job.wait(60)
+    kill_both(guest, agent)
     # Thawed and frozen again by somebody else: as every FITHAW, ours could not tell the difference; so first
     # recover, then freeze by another, then recover again.
     guest.run([agent.path, "--recover"])
@@ -32,9 +31,7 @@ def test_recovery_thaws_ours_and_not_what_was_foreign_at_the_freeze(guest, agent
     path = "/mnt/linear"
     with foreign(guest, path):
         assert agent.freeze() == len(ALL) - 1
-        guest.run(["kill", "-9", str(agent.freezer_pid), str(agent.pid)])
-        agent.job.wait(60)
-        assert guest.blocked(ALL, timeout=1) == ALL
+        kill_both(guest, agent)
         guest.run([agent.path, "--recover"])
         assert guest.blocked(ALL, timeout=1) == [path]
     agent.restart()
@@ -61,6 +58,14 @@ def test_a_second_agent_with_a_record_of_its_own_cannot_freeze_what_is_frozen(gu
     assert second.wait().returncode == 0
     assert guest.blocked(ALL, timeout=1) == ALL
     assert ask(agent, "snapfreeze-thaw")["consistent"] is True
+
+
+@pytest.mark.parametrize("command", ["sync", "sync -f /mnt/ext4-a /mnt/xfs /mnt/btrfs-one /mnt/linear"])
+def test_a_sync_while_frozen_writes_nothing_and_spoils_nothing(guest, agent, command):
+    freeze_all(guest, agent)
+    guest.run(command)
+    answer = ask(agent, "snapfreeze-thaw")
+    assert answer["consistent"] is True, answer
 
 
 # ---- hosts that come and go

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import disks
-from holding import SECOND_MS, ask, freeze_all, holds, told, writable_ms
+from holding import SECOND_MS, ask, freeze_all, holds, kill_both, told, writable_ms
 
 PATHS = list(disks.ROOT_PLANNED)
 LOG = "/var/log/snapfreeze.log"
@@ -65,12 +65,8 @@ def test_the_deadline_thaws_a_frozen_root(root_guest, rooted):
 def test_killed_with_root_frozen_it_is_thawed(root_guest, rooted, victim):
     freeze_all(root_guest, rooted, PATHS)
     pids = {"agent": rooted.pid, "freezer": rooted.freezer_pid}
-    pids["both"] = f"{pids['freezer']} {pids['agent']}"
     if victim == "both":
-        root_guest.run(f"kill -9 {pids[victim]}")
-        assert root_guest.blocked(PATHS, timeout=1) == PATHS
-        # It must come up with its log, and all that it opens, on what is frozen.
-        rooted.job.wait(60)
+        kill_both(root_guest, rooted, PATHS)
         root_guest.run([rooted.path, "--recover"])
         assert writable_ms(root_guest, PATHS) < SECOND_MS
     else:
@@ -86,8 +82,7 @@ def test_killed_with_root_frozen_it_is_thawed(root_guest, rooted, victim):
 
 def test_a_new_agent_recovers_a_root_on_which_its_log_would_be_made(root_guest, rooted):
     freeze_all(root_guest, rooted, PATHS)
-    root_guest.run(["kill", "-9", str(rooted.freezer_pid), str(rooted.pid)])
-    rooted.job.wait(60)
+    kill_both(root_guest, rooted, PATHS)
     rooted.argv[-1] = "/var/log/snapfreeze-new.log"
     writers = root_guest.spawn(["qa-write", "-t", "30", "--", *PATHS])
     rooted.restart(wait=False)
