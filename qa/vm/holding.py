@@ -54,6 +54,8 @@ def told(agent, words="did not hold"):
 
 def holds(guest, agent, paths=ALL):
     """A freeze works, and nothing of what was before spoils it."""
+    # An earlier agent's freezer may still be on its way out.
+    guest.wait_for(lambda: agent.call("snapfreeze-status")["state"] in ("thawed", "expired"))
     freeze_all(guest, agent, paths)
     answer = ask(agent, "snapfreeze-thaw")
     assert answer["consistent"] is True, answer

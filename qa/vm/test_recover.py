@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The record has one owner, and recovery undoes what is ours and nothing else; hosts that come and go change nothing."""
+"""The record has one owner, recovery undoes what is ours and nothing else, hosts that come and go change nothing."""
 
 import signal
 
 import pytest
 
 from holding import ALL, SECOND_MS, ask, foreign, freeze_all, kill_both, told, writable_ms
-from ports import AgentError
 
 OTHER_SOCKET = ["-m", "unix-listen", "-p", "/run/qa-other.sock"]
 
