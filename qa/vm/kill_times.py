@@ -26,6 +26,8 @@ def measure(guest, agent, rounds):
         else:
             agent.job.wait(60)
             agent.restart()
+        # The old freezer may still be on its way out.
+        guest.wait_for(lambda: agent.call("snapfreeze-status")["state"] in ("thawed", "expired"))
     return times
 
 
