@@ -159,8 +159,7 @@ static void on_prepared(const GError *error, gpointer user_data)
 	} else if (sf_preparation_plan(session->preparation)->targets->len == 0) {
 		/* Nothing to freeze is an answer, not a failure. */
 		take_over_preparation(session);
-		sf_waiters_answer_freeze(&session->waiters, NULL);
-		sf_session_handle(session, SF_EVENT_PREPARE_FAILED);
+		sf_session_handle(session, SF_EVENT_FROZEN_NOTHING);
 	} else {
 		take_over_preparation(session);
 		sf_session_handle(session, SF_EVENT_PREPARED);

@@ -27,6 +27,14 @@ static void begin_ending(SfState *state, bool is_asked)
 	state->is_asked = is_asked;
 }
 
+/* Not answered yet: whoever reads 0 must find "thawed", and may freeze again. */
+static unsigned int end_empty(SfState *state)
+{
+	begin_ending(state, true);
+	state->is_empty = true;
+	return SF_DO_END;
+}
+
 static unsigned int preparing(SfState *state, SfEvent event)
 {
 	switch (event) {
@@ -36,6 +44,8 @@ static unsigned int preparing(SfState *state, SfEvent event)
 		state->name = SF_STATE_FREEZING;
 		state->was_begun = true;
 		return SF_DO_SEND_FREEZE;
+	case SF_EVENT_FROZEN_NOTHING:
+		return end_empty(state);
 	case SF_EVENT_FREEZE_FAILED: /* of the flush: the freezer drops the plan by itself */
 		begin_ending(state, true);
 		return 0;
@@ -65,10 +75,7 @@ static unsigned int freezing(SfState *state, SfEvent event)
 		state->name = SF_STATE_FROZEN;
 		return SF_DO_ANSWER_FREEZE;
 	case SF_EVENT_FROZEN_NOTHING:
-		begin_ending(state, true);
-		/* Not answered yet: whoever reads 0 and asks for the status must read "thawed". */
-		state->is_empty = true;
-		return SF_DO_END;
+		return end_empty(state);
 	case SF_EVENT_FREEZE_FAILED:
 	case SF_EVENT_EXPIRED:
 		begin_ending(state, true);

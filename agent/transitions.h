@@ -34,7 +34,7 @@ typedef enum {
 	SF_EVENT_PREPARE_FAILED,
 	SF_EVENT_GIVEN_UP,       /* who asked for the freeze waits no more */
 	SF_EVENT_FROZEN,         /* the freezer has frozen all */
-	SF_EVENT_FROZEN_NOTHING, /* it has, but there was nothing that freezes */
+	SF_EVENT_FROZEN_NOTHING, /* nothing was planned, or nothing of it freezes */
 	SF_EVENT_FREEZE_FAILED,  /* the freezer rolls back */
 	SF_EVENT_EXPIRED,        /* the freezer thaws by itself: deadline, heartbeat */
 	SF_EVENT_DRAINING,

@@ -167,6 +167,10 @@ static void test_stories(void)
 	g_assert_cmpuint(sf_transition(&state, SF_EVENT_ENDED) & SF_DO_ANSWER_FREEZE, !=, 0);
 	g_assert_cmpstr(sf_state_describe(&state), ==, "thawed");
 
+	PLAY(&state, SF_EVENT_FREEZE);
+	g_assert_cmpuint(sf_transition(&state, SF_EVENT_FROZEN_NOTHING), ==, SF_DO_END);
+	g_assert_cmpuint(sf_transition(&state, SF_EVENT_ENDED) & SF_DO_ANSWER_FREEZE, !=, 0);
+
 	/* A stop while frozen thaws first, then leaves. */
 	state = (SfState){.name = SF_STATE_THAWED};
 	PLAY(&state, SF_EVENT_FREEZE, SF_EVENT_PREPARED, SF_EVENT_FROZEN);

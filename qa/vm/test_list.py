@@ -27,8 +27,10 @@ def test_a_path_that_is_no_mount_point_is_named_and_nothing_is_frozen(guest, tra
 
 
 def test_an_empty_list_freezes_nothing(guest, trace, agent):
-    assert freeze_list(agent) == 0
-    assert agent.status() == "thawed"
+    # In a row: whoever has its answer may ask for the next.
+    for _ in range(20):
+        assert freeze_list(agent) == 0
+        assert agent.status() == "thawed"
     assert agent.call("snapfreeze-freeze", mountpoints=[])["frozen"] == 0
     assert agent.status() == "thawed"
     assert trace.calls("freeze") == []
@@ -72,8 +74,9 @@ def test_what_is_not_named_stays_writable(guest, agent):
 
 
 def test_only_vfat_is_zero_frozen_and_thawed(guest, trace, agent):
-    assert freeze_list(agent, "/mnt/vfat") == 0
-    assert agent.status() == "thawed"
+    for _ in range(5):
+        assert freeze_list(agent, "/mnt/vfat") == 0
+        assert agent.status() == "thawed"
     assert trace.calls("freeze") == []
     assert agent.thaw() == 0
 
