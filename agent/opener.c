@@ -127,9 +127,16 @@ static bool receive(SfOpener *opener)
 				  .msg_iovlen = 1,
 				  .msg_control = &control,
 				  .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(opener->socket_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	SfTarget *target = g_ptr_array_index(opener->plan->targets, opener->next);
+	ssize_t n = recvmsg(opener->socket_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
+	/* The kernel looks at the queue first and at the end after that, so a child that sends its
+	 * last and exits in between seems to have sent nothing (net/unix/af_unix.c,
+	 * unix_dgram_recvmsg): the second look finds it. */
+	if (n == 0) {
+		envelope.msg_controllen = sizeof(control);
+		n = recvmsg(opener->socket_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n != sizeof(message) || message.number != opener->next) {

@@ -112,13 +112,15 @@ static SfMounts *read_mounts(void)
 	return mounts;
 }
 
-static const SfMount *find_root(const SfMounts *mounts)
+/* /proc is a mount everywhere, also in a chroot, where "/" is none. */
+static const SfMount *find_proc(const SfMounts *mounts)
 {
-	const SfMount *root = sf_mounts_find_holder(mounts, "/");
+	const SfMount *proc = sf_mounts_find_holder(mounts, "/proc");
 
-	g_assert_nonnull(root);
-	g_assert_true(root->visible);
-	return root;
+	g_assert_nonnull(proc);
+	g_assert_cmpstr(proc->path, ==, "/proc");
+	g_assert_true(proc->visible);
+	return proc;
 }
 
 static int count_fds(void)
@@ -164,16 +166,16 @@ static void test_all_mounts(void)
 }
 
 /* @prepare makes the second of two targets fail with @message. */
-static void assert_failure(void (*prepare)(SfPlan *plan, const SfMount *root), const char *message)
+static void assert_failure(void (*prepare)(SfPlan *plan, const SfMount *proc), const char *message)
 {
 	g_autoptr(SfMounts) mounts = read_mounts();
-	const SfMount *root = find_root(mounts);
+	const SfMount *proc = find_proc(mounts);
 	g_autoptr(SfPlan) plan = plan_new();
 	int fds = count_fds();
 	Outcome outcome;
 
-	add_target(plan, "/", root->id, root->device);
-	prepare(plan, root);
+	add_target(plan, "/proc", proc->id, proc->device);
+	prepare(plan, proc);
 	outcome = run(plan, LONG_MS);
 	g_assert_nonnull(outcome.error);
 	g_assert_cmpstr(outcome.error->message, ==, message);
@@ -183,30 +185,30 @@ static void assert_failure(void (*prepare)(SfPlan *plan, const SfMount *root), c
 	g_assert_cmpint(count_fds(), <=, fds + 1); /* GLib's own, for the child */
 }
 
-static void other_mount(SfPlan *plan, const SfMount *root)
+static void other_mount(SfPlan *plan, const SfMount *proc)
 {
-	add_target(plan, "/", root->id + 100000, root->device);
+	add_target(plan, "/proc", proc->id + 100000, proc->device);
 }
 
-static void other_device(SfPlan *plan, const SfMount *root)
+static void other_device(SfPlan *plan, const SfMount *proc)
 {
-	add_target(plan, "/", root->id, SF_DEVICE(4000, 1));
+	add_target(plan, "/proc", proc->id, SF_DEVICE(4000, 1));
 }
 
-static void missing(SfPlan *plan, const SfMount *root)
+static void missing(SfPlan *plan, const SfMount *proc)
 {
-	add_target(plan, "/nonexistent", root->id, root->device);
+	add_target(plan, "/nonexistent", proc->id, proc->device);
 }
 
-static void device_node(SfPlan *plan, const SfMount *root)
+static void device_node(SfPlan *plan, const SfMount *proc)
 {
-	add_target(plan, "/dev/null", root->id, root->device);
+	add_target(plan, "/dev/null", proc->id, proc->device);
 }
 
 static void test_failures(void)
 {
-	assert_failure(other_mount, "'/' is another filesystem by now");
-	assert_failure(other_device, "'/' is another filesystem by now");
+	assert_failure(other_mount, "'/proc' is another filesystem by now");
+	assert_failure(other_device, "'/proc' is another filesystem by now");
 	assert_failure(missing, "open '/nonexistent': No such file or directory");
 	assert_failure(device_node, "'/dev/null' is neither a folder nor a file");
 }
