@@ -421,13 +421,13 @@ static void on_recovered(unsigned int thawed, const GError *error, gpointer user
 	if (session->retry_source)
 		g_source_remove(session->retry_source);
 	session->retry_source = 0;
-	sf_log_release(session->log);
 	if (thawed > 0)
 		g_warning("%u filesystems that an earlier agent had left frozen were thawed",
 			  thawed);
 	sf_outcome_clear(&session->outcome);
 	sf_outcome_init(&session->outcome);
 	sf_outcome_load(&session->outcome, session->record);
+	/* The log stays held: it may lie on what is still frozen. */
 	if (error) {
 		g_warning("not everything could be thawed: %s", error->message);
 		g_clear_pointer(&session->recovery, sf_recovery_free);
