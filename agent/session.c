@@ -286,10 +286,22 @@ static void do_judge(SfSession *session)
 	sf_evidence_judge(session->evidence, session->plan, session->record, &session->outcome);
 }
 
+/* (transfer full): what came of it, in the words that a host was or will be told. */
+static char *describe_end(const SfSession *session)
+{
+	char *complaint = NULL;
+
+	if (session->outcome.frozen == 0)
+		return g_strdup(session->failure ? session->failure->message
+						 : "nothing was there to freeze");
+	complaint = sf_outcome_describe(&session->outcome);
+	return complaint ? complaint : g_strdup("consistent");
+}
+
 static void write_audit(SfSession *session)
 {
 	const SfOutcome *outcome = &session->outcome;
-	g_autofree char *complaint = sf_outcome_describe(outcome);
+	g_autofree char *end = describe_end(session);
 
 	sf_log_audit(session->log,
 		     "freeze %" G_GINT64_FORMAT ": channel=%s command=%s label=%s filesystems=%u "
@@ -297,10 +309,7 @@ static void write_audit(SfSession *session)
 		     "ms frozen=%" G_GUINT64_FORMAT "ms outcome=%s",
 		     outcome->id, outcome->channel, session->command ? session->command : "-",
 		     outcome->label && *outcome->label ? outcome->label : "-", outcome->frozen,
-		     session->flush_ms, session->freeze_ms, outcome->frozen_ms,
-		     session->failure && outcome->frozen == 0 ? session->failure->message
-		     : complaint                              ? complaint
-							      : "consistent");
+		     session->flush_ms, session->freeze_ms, outcome->frozen_ms, end);
 }
 
 static void close_freeze(SfSession *session)
