@@ -13,7 +13,8 @@
 #define WRITTEN "10 1 80 5 201 30 1608 9 0 14 14 7 0 56 3 11 2\n"
 #define DISCARDED "10 1 80 5 200 30 1600 9 0 14 14 8 0 64 3 11 2\n"
 #define WRITTEN_NOTHING "10 1 80 5 201 30 1600 9 0 14 14 7 0 56 3 11 2\n"
-#define DISCARDED_MORE "10 1 80 5 200 30 1600 9 0 14 14 7 0 64 3 11 2\n"
+#define DISCARDED_MORE "10 1 80 5 200 30 1600 9 0 14 14 8 0 72 3 11 2\n"
+#define DISCARDED_NOTHING "10 1 80 5 200 30 1600 9 0 14 14 9 0 72 3 11 2\n"
 #define NEW "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 #define OLD "10 1 80 5 200 30 1600 9 0 14 14\n"
 #define OLD_WRITTEN "10 1 80 5 200 30 1608 9 0 14 14\n"
@@ -96,6 +97,7 @@ static void test_written(Fixture *fixture, gconstpointer data)
 	assert_written(fixture, "vda", IDLE, "/a");
 	assert_written(fixture, "vda", DISCARDED, "/a");
 	assert_written(fixture, "vda", DISCARDED_MORE, "/a");
+	assert_written(fixture, "vda", DISCARDED_NOTHING, "");
 	assert_written(fixture, "vda", IDLE, "/a");
 	/* A write of no bytes is an empty flush. */
 	assert_written(fixture, "vda", WRITTEN_NOTHING, "");
