@@ -144,7 +144,7 @@ def test_hold_keeps_the_freeze_past_its_lease_and_thaws_at_the_end(guest, local)
     assert job.wait(60).returncode == 0
     assert time.monotonic() - begin > 3.5
     frozen, thawed = lines(job)
-    assert thawed["consistent"] is True and thawed["id"] == frozen["id"] and thawed["frozen-ms"] >= 4500
+    assert thawed["consistent"] is True and thawed["id"] == frozen["id"] and 4500 <= thawed["frozen-ms"] < 12000
     assert guest.blocked(SOME, timeout=30) == []
 
 

@@ -311,16 +311,20 @@ def test_a_flush_that_hangs_blocks_no_other_channel_and_a_thaw_calls_it_off(gues
     assert agent.thaw() == 2
 
 
-def test_a_freeze_given_up_by_its_sender_freezes_nothing(guest, make_agent):
+@pytest.mark.parametrize("sign", [b"\xff", request("guest-sync", id=4)])
+def test_a_freeze_given_up_by_its_sender_freezes_nothing(guest, make_agent, sign):
     agent = make_agent(guest).start(config=TWO_MORE)
     with guest.agent_port("test") as other:
         other.sync()
         with stuck_disk(guest):
             agent.port.send(request("guest-fsfreeze-freeze-list", mountpoints=["/mnt/linear"]))
             guest.wait_for(lambda: other.call("snapfreeze-status")["state"] == "preparing")
-            agent.port.send(b"\xff" + request("guest-sync-delimited", id=5))
+            agent.port.send(sign)
             reply = agent.port.read_reply()
             assert "given up" in reply["error"]["desc"]
+            agent.port.send(request("guest-sync-delimited", id=5))
+            if sign != b"\xff":
+                assert agent.port.read_line() == b'{"return": 4}'
             assert agent.port.read_line() == b'\xff{"return": 5}'
             assert agent.status() == "thawed"
         guest.wait_for(lambda: other.call("snapfreeze-status")["state"] == "thawed")
