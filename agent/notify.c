@@ -9,13 +9,11 @@
 #include <glib.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agent/freezer/messages.h"
 #include "agent/notify.h"
-
-#define MAX_FDS 200 /* below SCM_MAX_FD (unix(7)) */
 
 static bool make_address(const char *path, struct sockaddr_un *out_address, socklen_t *out_len)
 {
@@ -35,24 +33,15 @@ bool sf_notify(const char *message, const int *fds, unsigned int count)
 {
 	const char *path = g_getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address;
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int) * MAX_FDS)];
-	} control = {0};
+	union sf_fd_control control;
 	struct iovec part = {(void *)message, strlen(message)};
 	struct msghdr header = {.msg_name = &address, .msg_iov = &part, .msg_iovlen = 1};
 
-	if (!path || count > MAX_FDS || !make_address(path, &address, &header.msg_namelen))
+	if (!path || count > SF_MESSAGE_MAX_FDS ||
+	    !make_address(path, &address, &header.msg_namelen))
 		return false;
-	if (count > 0) {
-		header.msg_control = &control;
-		header.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-		rights->cmsg_level = SOL_SOCKET;
-		rights->cmsg_type = SCM_RIGHTS;
-		rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(rights), fds, sizeof(int) * count);
-	}
+	if (count > 0)
+		sf_fd_control_attach(&control, &header, fds, count);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;

@@ -35,6 +35,14 @@ static unsigned int end_empty(SfState *state)
 	return SF_DO_END;
 }
 
+/* Before the freeze was answered, whoever ends it is the one that is told. */
+static unsigned int give_up(SfState *state, SfEvent event)
+{
+	begin_ending(state, true);
+	state->is_leaving = event == SF_EVENT_STOP;
+	return event == SF_EVENT_FREEZER_GONE ? SF_DO_RESCUE : SF_DO_END;
+}
+
 static unsigned int preparing(SfState *state, SfEvent event)
 {
 	switch (event) {
@@ -52,15 +60,9 @@ static unsigned int preparing(SfState *state, SfEvent event)
 	case SF_EVENT_PREPARE_FAILED:
 	case SF_EVENT_GIVEN_UP:
 	case SF_EVENT_THAW:
-		begin_ending(state, true);
-		return SF_DO_END;
 	case SF_EVENT_STOP:
-		begin_ending(state, true);
-		state->is_leaving = true;
-		return SF_DO_END;
 	case SF_EVENT_FREEZER_GONE:
-		begin_ending(state, true);
-		return SF_DO_RESCUE;
+		return give_up(state, event);
 	default:
 		return 0;
 	}
@@ -81,15 +83,9 @@ static unsigned int freezing(SfState *state, SfEvent event)
 		begin_ending(state, true);
 		return 0;
 	case SF_EVENT_THAW:
-		begin_ending(state, true);
-		return SF_DO_END;
 	case SF_EVENT_STOP:
-		begin_ending(state, true);
-		state->is_leaving = true;
-		return SF_DO_END;
 	case SF_EVENT_FREEZER_GONE:
-		begin_ending(state, true);
-		return SF_DO_RESCUE;
+		return give_up(state, event);
 	default:
 		return 0;
 	}

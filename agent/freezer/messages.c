@@ -5,35 +5,34 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/freezer/messages.h"
 
-union fd_control {
-	struct cmsghdr header;
-	char space[CMSG_SPACE(sizeof(int) * SF_MESSAGE_MAX_FDS)];
-};
+void sf_fd_control_attach(union sf_fd_control *control, struct msghdr *header, const int *fds,
+			  unsigned int count)
+{
+	memset(control, 0, sizeof(*control));
+	header->msg_control = control;
+	header->msg_controllen = CMSG_SPACE(sizeof(int) * count);
+	struct cmsghdr *rights = CMSG_FIRSTHDR(header);
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
+	memcpy(CMSG_DATA(rights), fds, sizeof(int) * count);
+}
 
 int sf_message_send(int socket, const struct sf_message *message, const int *fds,
 		    unsigned int count)
 {
-	union fd_control control;
+	union sf_fd_control control;
 	struct iovec part = {(void *)message, sizeof(*message)};
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 
 	if (count > SF_MESSAGE_MAX_FDS)
 		return -EMSGSIZE;
-	if (count > 0) {
-		memset(&control, 0, sizeof(control));
-		header.msg_control = &control;
-		header.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-		rights->cmsg_level = SOL_SOCKET;
-		rights->cmsg_type = SCM_RIGHTS;
-		rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(rights), fds, sizeof(int) * count);
-	}
+	if (count > 0)
+		sf_fd_control_attach(&control, &header, fds, count);
 	ssize_t sent;
 	do
 		sent = sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -56,7 +55,7 @@ static unsigned int take_fds(struct msghdr *header, int *fds)
 
 int sf_message_receive(int socket, struct sf_message *message, int *fds, unsigned int *out_count)
 {
-	union fd_control control;
+	union sf_fd_control control;
 	struct iovec part = {message, sizeof(*message)};
 	struct msghdr header = {.msg_iov = &part,
 				.msg_iovlen = 1,

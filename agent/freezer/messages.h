@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 /*
  * What agent and freezer say to each other: fixed-size messages over a SOCK_SEQPACKET socketpair.
@@ -61,6 +62,17 @@ struct sf_message {
 		uint8_t barrier[SF_MESSAGE_MAX_FDS];
 	};
 };
+
+/* Room for the fds that ride along with a message (cmsg(3)). */
+union sf_fd_control {
+	struct cmsghdr header;
+	char space[CMSG_SPACE(sizeof(int) * SF_MESSAGE_MAX_FDS)];
+};
+
+/* Has @header carry @count fds, at most SF_MESSAGE_MAX_FDS; @control must live as long as it does.
+ */
+void sf_fd_control_attach(union sf_fd_control *control, struct msghdr *header, const int *fds,
+			  unsigned int count);
 
 /*
  * Sends @message, with @count fds where @fds is not NULL. Never blocks.
