@@ -91,6 +91,8 @@ static void end_strings(struct sf_record *map)
 	map->label[sizeof(map->label) - 1] = '\0';
 	map->reason[sizeof(map->reason) - 1] = '\0';
 	map->boot_id[sizeof(map->boot_id) - 1] = '\0';
+	for (unsigned int i = 0; i < SF_RECORD_MAX_HOOKS; i++)
+		map->hooks[i].path[sizeof(map->hooks[i].path) - 1] = '\0';
 }
 
 static bool adopt(struct sf_record *map, GError **error)
@@ -102,6 +104,7 @@ static bool adopt(struct sf_record *map, GError **error)
 	end_strings(map);
 	if (memcmp(map->magic, SF_RECORD_MAGIC, sizeof(map->magic)) == 0 &&
 	    map->size == sizeof(*map) && map->count <= SF_RECORD_MAX_ENTRIES &&
+	    atomic_load(&map->hook_count) <= SF_RECORD_MAX_HOOKS &&
 	    strcmp(map->boot_id, boot_id) == 0)
 		return true;
 	memset(map, 0, sizeof(*map));

@@ -31,8 +31,8 @@ SfRecord *sf_record_open(const char *folder, bool needs_tmpfs,
 void sf_record_close(SfRecord *record);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfRecord, sf_record_close)
 
-/* Fills in the entries for a new freeze; everything of the one before is gone. @label: (nullable).
- */
+/* Fills in the entries for a new freeze; everything of the one before is gone but its hooks, which
+ * only their thaw takes away. @label: (nullable). */
 void sf_record_begin(SfRecord *record, int64_t id, const char *channel, const char *label,
 		     const SfPlan *plan);
 

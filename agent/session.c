@@ -86,6 +86,7 @@ static void on_slow(SfSession *session, const struct sf_message *message)
 {
 	g_warning("'%s' is not thawed yet: %s", mountpoint_of(session, message->index),
 		  message->error ? g_strerror(message->error) : "its thaw has not returned in 2 s");
+	sf_session_handle(session, SF_EVENT_SLOW);
 }
 
 static void on_message(const struct sf_message *message, gpointer user_data)
@@ -125,7 +126,8 @@ static void on_freezer_gone(const char *why, gpointer user_data)
 	SfSession *session = user_data;
 
 	g_warning("the freezer is gone: %s", why);
-	if (session->state.name == SF_STATE_THAWED || session->state.name == SF_STATE_EXPIRED)
+	if (session->state.name == SF_STATE_THAWED || session->state.name == SF_STATE_EXPIRED ||
+	    session->state.name == SF_STATE_RELEASING)
 		g_clear_pointer(&session->link, sf_freezer_link_free);
 	sf_session_set_failure(session, "the freezer is gone: %s", why);
 	sf_session_handle(session, SF_EVENT_FREEZER_GONE);
@@ -369,10 +371,15 @@ static void do_leave(SfSession *session)
 	session->leave(session->leave_data);
 }
 
+static void do_release(SfSession *session)
+{
+	sf_session_handle(session, SF_EVENT_RELEASED);
+}
+
 void sf_session_handle(SfSession *session, SfEvent event)
 {
 	unsigned int actions = sf_transition(&session->state, event);
-	bool ended_a_freeze = actions & SF_DO_CLOSE && session->outcome.frozen > 0;
+	bool is_over = event == SF_EVENT_RELEASED || event == SF_EVENT_ENDED;
 
 	if (actions & SF_DO_JUDGE)
 		do_judge(session);
@@ -389,9 +396,11 @@ void sf_session_handle(SfSession *session, SfEvent event)
 	if (actions & SF_DO_FAIL_FREEZE)
 		fail_freeze(session);
 	if (actions & SF_DO_ANSWER_THAW)
-		answer_thaws(session, ended_a_freeze);
+		answer_thaws(session, is_over && session->outcome.frozen > 0);
 	if (actions & SF_DO_LEAVE)
 		do_leave(session);
+	if (actions & SF_DO_RELEASE)
+		do_release(session);
 }
 
 static gboolean on_leave_anyway(gpointer user_data)

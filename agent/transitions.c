@@ -2,7 +2,7 @@
 /*
  * The session's transitions, one function per state. The invariant that the model checks: from
  * every state in which something may be frozen, an event that must come (ended, freezer gone) leads
- * out of it.
+ * out of it; and nobody is answered that a freeze is over before its hooks are released.
  */
 #include "agent/transitions.h"
 
@@ -62,6 +62,7 @@ static unsigned int preparing(SfState *state, SfEvent event)
 	case SF_EVENT_THAW:
 	case SF_EVENT_STOP:
 	case SF_EVENT_FREEZER_GONE:
+	case SF_EVENT_HOOK_LOST:
 		return give_up(state, event);
 	default:
 		return 0;
@@ -85,6 +86,7 @@ static unsigned int freezing(SfState *state, SfEvent event)
 	case SF_EVENT_THAW:
 	case SF_EVENT_STOP:
 	case SF_EVENT_FREEZER_GONE:
+	case SF_EVENT_HOOK_LOST:
 		return give_up(state, event);
 	default:
 		return 0;
@@ -115,13 +117,43 @@ static unsigned int frozen(SfState *state, SfEvent event)
 	}
 }
 
-static unsigned int end(SfState *state)
+/* Once for each freeze, at the first of the events that call for it. */
+static unsigned int release(SfState *state)
+{
+	if (state->is_releasing || state->was_released)
+		return 0;
+	state->is_releasing = true;
+	return SF_DO_RELEASE;
+}
+
+static void note_released(SfState *state)
+{
+	state->is_releasing = false;
+	state->was_released = true;
+}
+
+/* Nothing is frozen, and no hook holds anything: whoever waits is told. */
+static unsigned int finish(SfState *state)
 {
 	unsigned int leave = state->is_leaving ? SF_DO_LEAVE : 0;
 	unsigned int empty = state->is_empty ? SF_DO_ANSWER_FREEZE : 0;
 
 	*state = (SfState){.name = state->is_asked ? SF_STATE_THAWED : SF_STATE_EXPIRED};
-	return SF_DO_CLOSE | empty | SF_DO_FAIL_FREEZE | SF_DO_ANSWER_THAW | leave;
+	return empty | SF_DO_FAIL_FREEZE | SF_DO_ANSWER_THAW | leave;
+}
+
+static unsigned int end(SfState *state)
+{
+	if (state->was_released)
+		return SF_DO_CLOSE | finish(state);
+	state->name = SF_STATE_RELEASING;
+	return SF_DO_CLOSE | release(state);
+}
+
+/* A freezer that drains needs no agent to thaw what is left. */
+static unsigned int tell_of_draining(const SfState *state)
+{
+	return SF_DO_FAIL_FREEZE | SF_DO_ANSWER_THAW | (state->is_leaving ? SF_DO_LEAVE : 0);
 }
 
 static unsigned int thawing(SfState *state, SfEvent event)
@@ -133,9 +165,13 @@ static unsigned int thawing(SfState *state, SfEvent event)
 		return end(state);
 	case SF_EVENT_DRAINING:
 		state->name = SF_STATE_DRAINING;
-		/* A freezer that drains needs no agent to thaw what is left. */
-		return SF_DO_FAIL_FREEZE | SF_DO_ANSWER_THAW |
-		       (state->is_leaving ? SF_DO_LEAVE : 0);
+		return state->was_released ? tell_of_draining(state) : release(state);
+	case SF_EVENT_SLOW:
+		/* An application must not stand still for as long as a disk is dead. */
+		return release(state);
+	case SF_EVENT_RELEASED:
+		note_released(state);
+		return 0;
 	case SF_EVENT_FREEZER_GONE:
 		/* It died while it thawed on request: whether all stayed frozen until then, nobody
 		 * can say. */
@@ -154,14 +190,33 @@ static unsigned int draining(SfState *state, SfEvent event)
 	case SF_EVENT_FREEZE:
 		return SF_DO_REFUSE_FREEZE;
 	case SF_EVENT_THAW:
-		return SF_DO_ANSWER_THAW;
+		return state->is_releasing ? 0 : SF_DO_ANSWER_THAW;
+	case SF_EVENT_RELEASED:
+		note_released(state);
+		return tell_of_draining(state);
 	case SF_EVENT_ENDED:
 		return end(state);
 	case SF_EVENT_FREEZER_GONE:
 		return SF_DO_RESCUE;
 	case SF_EVENT_STOP:
 		state->is_leaving = true;
-		return SF_DO_LEAVE;
+		return state->is_releasing ? 0 : SF_DO_LEAVE;
+	default:
+		return 0;
+	}
+}
+
+/* A freezer that dies now has nothing left to thaw. */
+static unsigned int releasing(SfState *state, SfEvent event)
+{
+	switch (event) {
+	case SF_EVENT_FREEZE:
+		return SF_DO_REFUSE_FREEZE;
+	case SF_EVENT_RELEASED:
+		return finish(state);
+	case SF_EVENT_STOP:
+		state->is_leaving = true;
+		return 0;
 	default:
 		return 0;
 	}
@@ -180,6 +235,8 @@ unsigned int sf_transition(SfState *state, SfEvent event)
 		return thawing(state, event);
 	case SF_STATE_DRAINING:
 		return draining(state, event);
+	case SF_STATE_RELEASING:
+		return releasing(state, event);
 	default:
 		return idle(state, event);
 	}
@@ -194,10 +251,10 @@ bool sf_state_is_frozen(const SfState *state)
 const char *sf_state_describe(const SfState *state)
 {
 	static const char *const names[] = {
-		[SF_STATE_THAWED] = "thawed",     [SF_STATE_PREPARING] = "preparing",
-		[SF_STATE_FREEZING] = "freezing", [SF_STATE_FROZEN] = "frozen",
-		[SF_STATE_THAWING] = "thawing",   [SF_STATE_DRAINING] = "draining",
-		[SF_STATE_EXPIRED] = "expired",
+		[SF_STATE_THAWED] = "thawed",       [SF_STATE_PREPARING] = "preparing",
+		[SF_STATE_FREEZING] = "freezing",   [SF_STATE_FROZEN] = "frozen",
+		[SF_STATE_THAWING] = "thawing",     [SF_STATE_DRAINING] = "draining",
+		[SF_STATE_RELEASING] = "releasing", [SF_STATE_EXPIRED] = "expired",
 	};
 
 	return names[state->name];

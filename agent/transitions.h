@@ -11,12 +11,13 @@
 
 typedef enum {
 	SF_STATE_THAWED,
-	SF_STATE_PREPARING, /* planning, opening, flushing: nothing is frozen yet */
+	SF_STATE_PREPARING, /* planning, opening, flushing, hooks: nothing is frozen yet */
 	SF_STATE_FREEZING,
 	SF_STATE_FROZEN,
-	SF_STATE_THAWING,  /* also rolling back, and dropping a plan that was not begun */
-	SF_STATE_DRAINING, /* all is thawed but what is still inside FIFREEZE or a flush */
-	SF_STATE_EXPIRED,  /* thawed, but not because somebody asked for it */
+	SF_STATE_THAWING,   /* also rolling back, and dropping a plan that was not begun */
+	SF_STATE_DRAINING,  /* all is thawed but what is still inside FIFREEZE or a flush */
+	SF_STATE_RELEASING, /* all is thawed; the hooks are still being told */
+	SF_STATE_EXPIRED,   /* thawed, but not because somebody asked for it */
 } SfStateName;
 
 typedef struct {
@@ -25,7 +26,9 @@ typedef struct {
 	bool is_asked;  /* a request ended it (or its own failure), so nobody is to be told that it
 			   expired */
 	bool is_empty; /* there was nothing that freezes: told once this ends, and nothing failed */
-	bool is_leaving; /* the agent stops once this ends */
+	bool is_leaving;   /* the agent stops once this ends */
+	bool is_releasing; /* the hooks that were told to freeze are being told to thaw */
+	bool was_released; /* they have been */
 } SfState;
 
 typedef enum {
@@ -41,7 +44,10 @@ typedef enum {
 	SF_EVENT_ENDED, /* nothing of ours is frozen */
 	SF_EVENT_THAW,  /* somebody asks for the thaw */
 	SF_EVENT_FREEZER_GONE,
-	SF_EVENT_STOP, /* SIGTERM */
+	SF_EVENT_STOP,      /* SIGTERM */
+	SF_EVENT_HOOK_LOST, /* a session hook ended before all was frozen: what it held is not */
+	SF_EVENT_SLOW,      /* a thaw takes long; it may take for ever, on a dead disk */
+	SF_EVENT_RELEASED,  /* no hook has still to be told to thaw */
 	SF_EVENT_COUNT,
 } SfEvent;
 
@@ -59,6 +65,8 @@ typedef enum {
 	SF_DO_FAIL_FREEZE = 1 << 8,   /* where somebody still waits */
 	SF_DO_ANSWER_THAW = 1 << 9,   /* all who wait for it */
 	SF_DO_LEAVE = 1 << 10,
+	SF_DO_RELEASE = 1 << 11, /* tell the hooks to thaw; RELEASED is the answer, perhaps at once
+				  */
 } SfSessionAction;
 
 /* Returns: the actions, to be carried out in the order of their bits; the event may change nothing.

@@ -214,7 +214,9 @@ static bool take_edges(struct sf_core *core, const struct sf_message *message)
 
 static bool take_flush(struct sf_core *core, const struct sf_message *message, struct sf_clock now)
 {
-	if (core->phase != SF_PHASE_LOADED || core->fd_count != core->count)
+	bool is_again = core->phase == SF_PHASE_FLUSHED;
+
+	if ((core->phase != SF_PHASE_LOADED && !is_again) || core->fd_count != core->count)
 		return false;
 	core->phase = SF_PHASE_FLUSHING;
 	core->until_ms = now.boottime_ms + message->value;

@@ -23,10 +23,11 @@ enum sf_message_kind {
 	SF_MESSAGE_TARGETS,  /* @count fds ride along, from @index on; @barrier says which are
 				barriers */
 	SF_MESSAGE_EDGES,    /* @count edges */
-	SF_MESSAGE_FLUSH,  /* @value: timeout in ms; everything is there: make the threads, flush */
-	SF_MESSAGE_FREEZE, /* @value: freeze-timeout, @lease, @maximum, all in ms */
-	SF_MESSAGE_EXTEND, /* @lease: ms from now */
-	SF_MESSAGE_THAW,   /* @reason: SF_END_REQUEST, _STOPPED; ends whatever is under way */
+	SF_MESSAGE_FLUSH,    /* @value: timeout in ms; everything is there: make the threads,
+				flush; after _FLUSHED: flush again */
+	SF_MESSAGE_FREEZE,   /* @value: freeze-timeout, @lease, @maximum, all in ms */
+	SF_MESSAGE_EXTEND,   /* @lease: ms from now */
+	SF_MESSAGE_THAW,     /* @reason: SF_END_REQUEST, _STOPPED; ends whatever is under way */
 	SF_MESSAGE_HEARTBEAT,
 	/* freezer to agent */
 	SF_MESSAGE_READY,    /* started and locked in memory */

@@ -9,12 +9,13 @@
  * locked in memory. It says which superblocks are ours to thaw, whoever is left to do it. Only libc
  * types: the freezer has no GLib.
  *
- * Who writes what: the agent all but what is atomic, and only while no freeze is under way; the
- * freezer (or, once that is dead, the agent's rescue) the atomic members.
+ * Who writes what: the agent the hooks, and all but what is atomic while no freeze is under way;
+ * the freezer (or, once that is dead, the agent's rescue) the other atomic members.
  */
 
 #define SF_RECORD_MAGIC "snapfrz1"
 #define SF_RECORD_MAX_ENTRIES 4096
+#define SF_RECORD_MAX_HOOKS 32
 
 /* The three that rescue and recovery touch are FREEZING, FROZEN and THAWING: those may be frozen by
  * us. */
@@ -55,6 +56,13 @@ struct sf_record_entry {
 		thaw_us; /* how long each took; UINT32_MAX: longer than that holds */
 };
 
+/* A hook that was told to freeze and has not been told to thaw. The agent's alone. */
+struct sf_record_hook {
+	char path[256];
+	uint32_t pid;   /* of its process that may still run, which leads its group; 0: none */
+	uint64_t start; /* start time of that process */
+};
+
 struct sf_record {
 	char magic[8];
 	uint32_t size;  /* sizeof(struct sf_record): another version's record is not ours to read */
@@ -71,5 +79,11 @@ struct sf_record {
 	_Atomic uint32_t end;      /* enum sf_end */
 	_Atomic uint64_t begun_ms; /* CLOCK_BOOTTIME: first FIFREEZE */
 	_Atomic uint64_t ended_ms; /* CLOCK_BOOTTIME: when the thaw began */
+
+	/* In the order of their freezes; each counts from before its start until its thaw is done.
+	 */
+	_Atomic uint32_t hook_count;
+	struct sf_record_hook hooks[SF_RECORD_MAX_HOOKS];
+
 	struct sf_record_entry entries[SF_RECORD_MAX_ENTRIES];
 };

@@ -29,7 +29,12 @@ static int flush(struct sf_worker *worker)
 	uint64_t begun_us = worker->all->operations->now_us();
 	int result = worker->all->operations->flush(worker->fd);
 
-	atomic_store(&worker->entry->flush_us, microseconds_since(worker, begun_us));
+	uint32_t before_us = atomic_load(&worker->entry->flush_us);
+	uint32_t took_us = microseconds_since(worker, begun_us);
+
+	/* A second flush adds to the first. */
+	atomic_store(&worker->entry->flush_us,
+		     took_us < UINT32_MAX - before_us ? before_us + took_us : UINT32_MAX);
 	return result;
 }
 

@@ -163,6 +163,24 @@ static void test_all_overlap_without_edges(void)
 	rig_free(rig);
 }
 
+/* What hooks dirtied is flushed as well; no flush may follow the word to freeze. */
+static void test_a_second_flush_may_follow(void)
+{
+	Rig *rig = rig_new(2, 128, NULL, 0, -1);
+	struct sf_message flush = {.kind = SF_MESSAGE_FLUSH, .value = 60000};
+
+	rig_flush(rig);
+	rig_flush(rig);
+	g_assert_true(rig_say(rig, flush, 0));
+	g_assert_false(rig_say(rig, flush, 0));
+	rig_done(rig, 0, 0);
+	rig_done(rig, 1, 0);
+	rig_begin_freeze(rig);
+	assert_order(rig, 0, (int[]){0, 1, -1});
+	g_assert_false(rig_say(rig, flush, 0));
+	rig_free(rig);
+}
+
 static void test_parallel_is_a_limit(void)
 {
 	Rig *rig = rig_new(3, 1, NULL, 0, -1);
@@ -512,6 +530,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/core/all-overlap-without-edges", test_all_overlap_without_edges);
 	g_test_add_func("/core/parallel-is-a-limit", test_parallel_is_a_limit);
+	g_test_add_func("/core/a-second-flush-may-follow", test_a_second_flush_may_follow);
 	g_test_add_func("/core/edge-waits-until-finished", test_edge_waits_until_finished);
 	g_test_add_func("/core/barrier-holds-all-later", test_barrier_holds_all_later);
 	g_test_add_func("/core/bad-plans-are-refused", test_bad_plans_are_refused);
