@@ -121,6 +121,7 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0); /* somebody may wait for the first ones */
 	fds = calloc((size_t)argc, sizeof *fds);
 	if (!fds)
 		return 1;

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One fault at one stage: what its functions and the assertions share."""
+
+import json
+
+from guest import wait_for
+from ports import AgentError, GuestDied, Timeout
+
+from .arena import WITNESS
+from .stages import HOLD, THAW, Hold
+from .supervised import Supervised
+
+TEST_CHANNEL = "[channel:test]\nmethod=virtio-serial\npath=/dev/virtio-ports/org.snapfreeze.test.1\n"
+
+
+class Failed(AssertionError):
+    """One of the assertions did not hold; the text says which, and what was seen."""
+
+
+class Cell:
+    """.guest; .agent (supervised.py); .host, the main channel, on which the freeze is asked for; .control, another
+    channel; .planned, what is frozen, and .order, the same in freezing order; .hold (stages.py); .stage."""
+
+    def __init__(self, arena, fault, stage):
+        self.arena = arena
+        self.fault = fault
+        self.stage = stage
+        self.guest = arena.guest
+        self.agent = Supervised(self.guest)
+        self.host = self.agent.port
+        self.control = self.guest.agent_port("test")
+        self.hold = Hold()
+        self.jobs = []  # of the guest, ended with the cell
+        self.scratch = {}  # whatever a fault keeps between its functions
+        self.freeze_reply = None  # to the host's freeze; None: none came (yet)
+        self.thaw_reply = None
+        self.thaw_asked_ns = None  # the guest's CLOCK_MONOTONIC
+        self.injected_ns = self.released_ns = self.healed_ns = None
+        self.times = {}  # assertion -> seconds until all was writable
+        self.claims = []  # replies that call the freeze consistent
+        self.asked_on = None  # the connection on which the host's last request went out
+
+    # ---- the agent
+
+    def config(self):
+        freeze = {"freeze-parallel": "1", "exclude": WITNESS}
+        general = {}
+        for line in self.fault.config.get("freeze", "").splitlines():
+            name, _, value = line.partition("=")
+            freeze[name] = value if name != "exclude" else f"{WITNESS};{value}"
+        for line in self.fault.config.get("general", "").splitlines():
+            name, _, value = line.partition("=")
+            general[name] = value
+        more = "".join(f"[{group}]\n{text}\n" for group, text in self.fault.config.items()
+                       if group not in ("freeze", "general"))
+        return (key_file("general", general) + key_file("freeze", freeze) + TEST_CHANNEL + more)
+
+    def start(self):
+        self.agent.start(*self.fault.options, config=self.config(), wrapper=self.fault.wrapper)
+        self.control.open()
+        self.control.sync(120)
+        plan = self.control.call("snapfreeze-plan", 120)["filesystems"]
+        self.order = [entry["mountpoint"] for entry in plan if entry["fstype"] not in ("vfat",)]
+        self.planned = self.order
+        self.asked_on = self.host.socket
+
+    def supervise(self):
+        """What the service manager does, where the fault has one: starts again what has ended."""
+        if self.fault.supervised and self.agent.supervise():
+            self.control.close()
+
+    def pids(self, who):
+        """who: "agent", "freezer" or "both"."""
+        return {"agent": [self.agent.pid], "freezer": [self.agent.freezer_pid],
+                "both": [self.agent.freezer_pid, self.agent.pid]}[who]
+
+    def kill(self, who, signo, atomically=False):
+        """Signals; with @atomically, stopped before, so that neither learns of the other's death."""
+        pids = " ".join(map(str, self.pids(who)))
+        stop = f"kill -STOP {pids}; " if atomically else ""
+        self.mark(self.guest.run(f"{stop}kill -{int(signo)} {pids}"))
+
+    def wait_gone(self, *pids):
+        """Until each of these processes is gone, a zombie, or cannot go because a thread of it waits in the kernel."""
+        for pid in pids:
+            self.guest.wait_for(lambda pid=pid: self.guest.sh(
+                f"cut -d' ' -f3 /proc/{pid}/stat 2>/dev/null; :") in ("", "Z", "X", "D"), interval=0.02)
+
+    def in_state(self, name):
+        """Mount points, by snapfreeze-status on the other channel."""
+        report = self.control.call("snapfreeze-status", 120)
+        return [entry["mountpoint"] for entry in report.get("filesystems", []) if entry["state"] == name]
+
+    # ---- the host
+
+    def ask_thaw(self):
+        self.thaw_asked_ns = self.now()
+        self.host.send(THAW)
+
+    def connect(self, timeout=120):
+        """The host's next connection, in step: to whichever agent runs then."""
+        def is_answered():
+            self.supervise()
+            try:
+                self.host.open()
+                self.host.sync(10)
+                return True
+            except (Timeout, GuestDied, OSError):
+                self.host.close()
+                return False
+        wait_for(is_answered, timeout, 0.1, "an answer to the host's next request")
+
+    def is_pending(self):
+        """Whether the host's last request can still be answered: same connection, same agent."""
+        return self.host.socket is not None and self.host.socket is self.asked_on \
+            and len(self.agent.lines("started")) == 1 and not self.agent.has_ended()
+
+    def state(self):
+        return self.host.call("snapfreeze-status", 120)["state"]
+
+    def wait_settled(self, timeout=120):
+        """Until nothing of a freeze is under way any more."""
+        wait_for(lambda: self.state() in ("thawed", "expired"), timeout, 0.05, "the end of the freeze")
+
+    # ---- time
+
+    def now(self):
+        """The guest's CLOCK_MONOTONIC in ns."""
+        return self.guest.run(["true"]).end_ns
+
+    def mark(self, job=None):
+        """The moment of the fault, which the promise counts from: now, or the end of @job. The last mark counts."""
+        self.injected_ns = job.end_ns if job else self.now()
+
+
+def key_file(group, values):
+    return f"[{group}]\n" + "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def describe(reply):
+    return "no answer" if reply is None else json.dumps(reply, ensure_ascii=False)
+
+
+__all__ = ["Cell", "Failed", "AgentError", "HOLD", "WITNESS", "describe"]
