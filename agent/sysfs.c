@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/sysfs.h"
@@ -68,4 +69,45 @@ GPtrArray *sf_sysfs_list(const char *folder)
 	while (dir && (name = g_dir_read_name(dir)))
 		g_ptr_array_add(names, g_strdup(name));
 	return names;
+}
+
+static gint compare_numbers(gconstpointer a, gconstpointer b)
+{
+	guint64 first = *(const guint64 *)a, second = *(const guint64 *)b;
+
+	return first < second ? -1 : first > second;
+}
+
+GArray *sf_sysfs_list_numbered(const char *folder, const char *prefix)
+{
+	g_autoptr(GPtrArray) names = sf_sysfs_list(folder);
+	GArray *numbers = g_array_new(FALSE, FALSE, sizeof(guint64));
+
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		guint64 number;
+
+		if (g_str_has_prefix(name, prefix) &&
+		    g_ascii_string_to_unsigned(name + strlen(prefix), 10, 0, G_MAXINT64, &number,
+					       NULL))
+			g_array_append_val(numbers, number);
+	}
+	g_array_sort(numbers, compare_numbers);
+	return numbers;
+}
+
+bool sf_sysfs_write(const char *folder, const char *name, const char *text)
+{
+	g_autofree char *path = g_build_filename(folder, name, NULL);
+	ssize_t n;
+	int reason;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	n = write(fd, text, strlen(text));
+	reason = n < 0 ? errno : EIO;
+	close(fd);
+	errno = reason;
+	return n == (ssize_t)strlen(text);
 }

@@ -21,3 +21,9 @@ bool sf_sysfs_read_device(const char *folder, const char *name, SfDevice *out_de
 
 /* (transfer full): the names in a folder, without "." and ".."; empty where it cannot be read. */
 GPtrArray *sf_sysfs_list(const char *folder);
+
+/* (transfer full): of guint64, sorted: the N of those names in a folder that are @prefix and N. */
+GArray *sf_sysfs_list_numbered(const char *folder, const char *prefix);
+
+/* Writes to such a file; false with errno. May block where the kernel has to do much for it. */
+bool sf_sysfs_write(const char *folder, const char *name, const char *text);

@@ -12,18 +12,12 @@ static const SfArgumentSpec sync_arguments[] = {
 
 static void run_sync(SfCall *call, const SfArguments *arguments, gpointer context)
 {
-	JsonNode *id = json_node_new(JSON_NODE_VALUE);
-
-	json_node_set_int(id, sf_arguments_get_integer(arguments, "id"));
-	sf_call_return(call, id);
+	sf_answer_integer(call, sf_arguments_get_integer(arguments, "id"));
 }
 
 static void run_ping(SfCall *call, const SfArguments *arguments, gpointer context)
 {
-	JsonNode *node = json_node_new(JSON_NODE_OBJECT);
-
-	json_node_take_object(node, json_object_new());
-	sf_call_return(call, node);
+	sf_answer_nothing(call);
 }
 
 static void add_command(const SfCommand *command, bool is_enabled, gpointer user_data)
@@ -39,15 +33,13 @@ static void add_command(const SfCommand *command, bool is_enabled, gpointer user
 static void run_info(SfCall *call, const SfArguments *arguments, gpointer user_data)
 {
 	SfContext *context = user_data;
-	JsonNode *node = json_node_new(JSON_NODE_OBJECT);
 	JsonObject *info = json_object_new();
 	JsonArray *commands = json_array_new();
 
 	sf_dispatch_each(context->dispatch, add_command, commands);
 	json_object_set_string_member(info, "version", PACKAGE_VERSION);
 	json_object_set_array_member(info, "supported_commands", commands);
-	json_node_take_object(node, info);
-	sf_call_return(call, node);
+	sf_answer_object(call, info, NULL);
 }
 
 const SfCommand sf_basic_commands[] = {

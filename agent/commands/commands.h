@@ -21,10 +21,24 @@ SfPending *sf_pending_new(SfCall *call, SfContext *context);
 void sf_pending_freeze(SfPending *pending, const SfArguments *arguments, int64_t timeout_s,
 		       SfFreezeDone done);
 
+/* The shapes of answers. @object, @array: (transfer full) (nullable): %NULL: @error is the answer
+ */
+void sf_answer_integer(SfCall *call, gint64 number);
+void sf_answer_nothing(SfCall *call);
+void sf_answer_object(SfCall *call, JsonObject *object, const GError *error);
+void sf_answer_array(SfCall *call, JsonArray *array, const GError *error);
+
 /* The families; each table ends with a NULL name. */
 extern const SfCommand sf_basic_commands[];
 extern const SfCommand sf_fsfreeze_commands[];
 extern const SfCommand sf_snapfreeze_commands[];
+extern const SfCommand sf_host_commands[];
+extern const SfCommand sf_osinfo_commands[];
+extern const SfCommand sf_users_commands[];
+extern const SfCommand sf_statistics_commands[];
+extern const SfCommand sf_network_commands[];
+extern const SfCommand sf_vcpu_commands[];
+extern const SfCommand sf_memory_commands[];
 
 /* All of them, NULL-terminated, for sf_dispatch_new() and "-b help". */
 extern const SfCommand *const sf_command_families[];

@@ -13,14 +13,6 @@ static const SfArgumentSpec list_arguments[] = {
 	{NULL},
 };
 
-static void return_int(SfCall *call, gint64 number)
-{
-	JsonNode *node = json_node_new(JSON_NODE_VALUE);
-
-	json_node_set_int(node, number);
-	sf_call_return(call, node);
-}
-
 static void run_status(SfCall *call, const SfArguments *arguments, gpointer user_data)
 {
 	SfContext *context = user_data;
@@ -37,7 +29,7 @@ static void on_freeze_done(const GError *error, gpointer user_data)
 	if (error)
 		sf_call_fail(pending->call, error);
 	else
-		return_int(pending->call, sf_session_frozen_count(pending->session));
+		sf_answer_integer(pending->call, sf_session_frozen_count(pending->session));
 }
 
 static void run_freeze(SfCall *call, const SfArguments *arguments, gpointer user_data)
@@ -58,7 +50,7 @@ static void answer_thaw(SfPending *pending, bool was_frozen)
 		sf_throw(&error, "%s", complaint);
 		sf_call_fail(pending->call, error);
 	} else {
-		return_int(pending->call, was_frozen ? outcome->thawed : 0);
+		sf_answer_integer(pending->call, was_frozen ? outcome->thawed : 0);
 	}
 }
 

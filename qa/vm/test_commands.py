@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Cases about the commands that report on the guest and change it: beside qemu-ga, and by what the guest itself says."""
+
+import json
+
+import pytest
+
+from agents import QemuGa
+from ports import AgentError
+
+REPORTS = [
+    "guest-get-host-name", "guest-get-osinfo", "guest-get-timezone", "guest-get-users", "guest-get-time",
+    "guest-get-cpustats", "guest-get-diskstats", "guest-network-get-interfaces", "guest-get-vcpus",
+    "guest-get-memory-blocks", "guest-get-memory-block-info",
+]
+# What does not change from one call to the next.
+STEADY = ["guest-get-host-name", "guest-get-osinfo", "guest-get-timezone", "guest-get-users", "guest-get-vcpus",
+          "guest-get-memory-blocks", "guest-get-memory-block-info"]
+# Of a version later than the qemu-ga in the guest: command -> members of an entry.
+LATER = {"guest-get-load": {"load1m", "load5m", "load15m"}}
+NUMBER = "a number"
+
+
+def shape(value):
+    """What a client relies on: members and their types; of an array, the members of all its entries."""
+    if isinstance(value, dict):
+        return {name: shape(member) for name, member in value.items()}
+    if isinstance(value, list):
+        merged = {}
+        for entry in map(shape, value):
+            merged.update(entry if isinstance(entry, dict) else {"": entry})
+        return [merged]
+    return NUMBER if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
+
+
+def missing(theirs, ours, path=""):
+    """What is in @theirs and not the same in @ours; more in @ours is no harm."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        return [line for name, member in theirs.items() for line in missing(member, ours.get(name), f"{path}.{name}")]
+    if isinstance(theirs, list) and isinstance(ours, list):
+        return missing(theirs[0], ours[0], f"{path}[]")
+    return [] if theirs == ours else [f"{path}: {theirs} is {ours} here"]
+
+
+def unordered(value):
+    return sorted(value, key=json.dumps) if isinstance(value, list) else value
+
+
+def ask_qemu_ga(guest, commands):
+    qemu_ga = QemuGa(guest).start()
+    answers = {command: qemu_ga.call(command) for command in commands}
+    qemu_ga.stop()
+    return answers
+
+
+def refused(agent, command, **arguments):
+    with pytest.raises(AgentError) as caught:
+        agent.call(command, **arguments)
+    return caught.value
+
+
+def test_reports_have_the_members_and_types_of_qemu_gas(guest, make_agent):
+    theirs = ask_qemu_ga(guest, REPORTS)
+    agent = make_agent(guest).start()
+    for command in REPORTS:
+        ours = agent.call(command)
+        assert not missing(shape(theirs[command]), shape(ours)), command
+        if command in STEADY:
+            assert unordered(ours) == unordered(theirs[command]), command
+    names = [[entry["name"] for entry in answer]
+             for answer in (theirs["guest-get-diskstats"], agent.call("guest-get-diskstats"))]
+    assert names[0] == names[1]
+    for command, members in LATER.items():
+        assert set(agent.call(command)) == members
+
+
+def test_a_profile_decides_what_is_allowed(guest, make_agent):
+    agent = make_agent(guest).start(config="[commands]\nprofile=snapshot\n")
+    listed = {entry["name"]: entry["enabled"] for entry in agent.call("guest-info")["supported_commands"]}
+    for command in [*REPORTS, *LATER]:
+        assert listed[command] is False
+        error = refused(agent, command)
+        assert (error.klass, error.desc) == ("CommandNotFound",
+                                             f"Command {command} has been disabled: the command is not allowed")
+    agent.stop()
+    agent.start("-a", "guest-sync,guest-sync-delimited,guest-get-time", config="[commands]\nprofile=snapshot\n")
+    assert agent.call("guest-get-time") > 10**18
+
+
+def test_the_host_learns_what_the_guest_itself_says(guest, make_agent):
+    guest.push(b"ID=other\nNAME='An \"other\" one'\n", "/run/os-release", 0o644)
+    agent = make_agent(guest).start(env={"QGA_OS_RELEASE": "/run/os-release", "TZ": "XYZ-5:30"})
+    info = agent.call("guest-get-osinfo")
+    assert (info["id"], info["name"]) == ("other", 'An "other" one')
+    assert info["kernel-release"] == guest.sh("uname -r") and "version" not in info
+    assert agent.call("guest-get-timezone") == {"zone": "XYZ", "offset": 19800}
+    guest.run("ip link set lo up; ip route add 198.51.100.0/24 dev lo", check=False)
+    try:
+        addresses = {address["ip-address"]: address["prefix"]
+                     for interface in agent.call("guest-network-get-interfaces") if interface["name"] == "lo"
+                     for address in interface.get("ip-addresses", [])}
+        assert addresses["127.0.0.1"] == 8
+        routes = [route for route in agent.call("guest-network-get-route") if route["destination"] == "198.51.100.0"]
+        assert [(route["iface"], route["mask"], route["version"]) for route in routes] == [("lo", "255.255.255.0", 4)]
+    finally:
+        guest.run("ip route del 198.51.100.0/24; rm -f /run/os-release", check=False)
+    assert abs(agent.call("guest-get-time") / 1e9 - int(guest.sh("date +%s"))) < 60
+
+
+def test_processors_and_memory_go_off_and_on_line(guest, agent):
+    def online():
+        return guest.sh("cat /sys/devices/system/cpu/online")
+    assert agent.call("guest-set-vcpus", vcpus=[]) == 0
+    assert agent.call("guest-set-vcpus", vcpus=[{"logical-id": 1, "online": False}]) == 1
+    assert online() == "0"
+    assert {entry["logical-id"]: entry["online"] for entry in agent.call("guest-get-vcpus")} == {0: True, 1: False}
+    # The first that fails ends it; only where it is the first of all is that an error.
+    assert agent.call("guest-set-vcpus", vcpus=[{"logical-id": 1, "online": True}, {"logical-id": 0, "online": False},
+                                                {"logical-id": 1, "online": False}]) == 1
+    assert online() == "0-1"
+    assert refused(agent, "guest-set-vcpus",
+                   vcpus=[{"logical-id": 0, "online": False}]).desc == "logical processor #0 can't be offlined"
+    assert refused(agent, "guest-set-vcpus", vcpus=[{"logical-id": 99, "online": True}]).klass == "GenericError"
+    assert refused(agent, "guest-set-vcpus", vcpus=[{"logical-id": 0}]).desc == "Parameter 'vcpus[0].online' is missing"
+
+    index = max(entry["phys-index"] for entry in agent.call("guest-get-memory-blocks"))
+    answer = agent.call("guest-set-memory-blocks", mem_blks=[{"phys-index": index, "online": False},
+                                                             {"phys-index": 9999, "online": True},
+                                                             {"phys-index": index, "online": True}])
+    assert answer[1] == {"phys-index": 9999, "response": "not-found", "error-code": 2}
+    assert [entry["phys-index"] for entry in answer] == [index, 9999, index]
+    assert answer[2] == {"phys-index": index, "response": "success"}
+    # Whether a block can be emptied is the kernel's affair.
+    assert answer[0]["response"] in ("success", "operation-failed")
+    assert all(entry["online"] for entry in agent.call("guest-get-memory-blocks"))
+
+
+def test_while_frozen_no_report_is_made(agent):
+    agent.call("guest-fsfreeze-freeze-list", mountpoints=["/mnt/ext4-a"])
+    for command in REPORTS:
+        assert refused(agent, command).desc == f"Command {command} has been disabled: the agent is in frozen state"
+    assert agent.thaw() == 1
