@@ -11,6 +11,7 @@
 #include "agent/agent.h"
 #include "agent/channels.h"
 #include "agent/commands/commands.h"
+#include "agent/footprint.h"
 #include "agent/notify.h"
 #include "agent/recovery.h"
 #include "protocol/error.h"
@@ -157,8 +158,7 @@ bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
 			   g_unix_signal_add(SIGINT, on_signal, &agent),
 			   g_unix_signal_add(SIGHUP, on_signal, &agent)};
 	sf_notify("READY=1", NULL, 0);
-	/* What starting up needed is not needed again. */
-	malloc_trim(0);
+	sf_footprint_shrink();
 	g_main_loop_run(agent.loop);
 	sf_channels_flush(agent.channels, FLUSH_AT_EXIT_MS);
 	for (guint i = 0; i < G_N_ELEMENTS(signals); i++)
