@@ -121,14 +121,18 @@ static int lock_tables(bool needed)
 	return lock_pages(workers->workers, workers + 1, needed) < 0 ? -errno : 0;
 }
 
-static void forget_plan(void)
+static void close_targets(void)
 {
 	struct freezer *f = &freezer;
 
-	sf_workers_stop(&f->workers);
 	for (unsigned int i = 0; i < f->core.fd_count; i++)
 		close(f->workers.workers[i].fd);
 	f->core.fd_count = 0;
+}
+
+static void forget_plan(void)
+{
+	sf_workers_stop(&freezer.workers);
 	lock_tables(false);
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
@@ -151,9 +155,13 @@ static void carry_out(void)
 
 	for (unsigned int i = 0; i < f->core.start_count; i++)
 		sf_worker_give(&f->workers.workers[f->core.starts[i].index], f->core.starts[i].job);
+	/* Whoever hears that it is over may unmount what we held; the threads, which have nothing
+	 * left to do, end while that is told. */
+	if (f->core.forget)
+		close_targets();
+	carry_out_tells();
 	if (f->core.forget)
 		forget_plan();
-	carry_out_tells();
 	if (f->core.leave)
 		_exit(EXIT_SUCCESS);
 	struct sf_clock at = sf_core_wake_at(&f->core);
