@@ -146,12 +146,22 @@ static void read_backing(SfBlockdev *blockdev, const char *folder)
 	}
 }
 
+/* (nullable) (transfer full): the link leads straight to where the device is, so its text tells as
+ * much as realpath(), which would ask for each folder on the way. */
+static char *find_folder(SfBlockdevs *blockdevs, SfDevice device)
+{
+	g_autofree char *links = g_build_filename(blockdevs->sys, "dev/block", NULL);
+	g_autofree char *link = g_strdup_printf("%s/%u:%u", links, SF_DEVICE_MAJOR(device),
+						SF_DEVICE_MINOR(device));
+	g_autofree char *target = g_file_read_link(link, NULL);
+
+	return target ? g_canonicalize_filename(target, links) : NULL;
+}
+
 static SfBlockdev *read_blockdev(SfBlockdevs *blockdevs, SfDevice device)
 {
 	SfBlockdev *blockdev = g_new0(SfBlockdev, 1);
-	g_autofree char *link = g_strdup_printf("%s/dev/block/%u:%u", blockdevs->sys,
-						SF_DEVICE_MAJOR(device), SF_DEVICE_MINOR(device));
-	g_autofree char *folder = realpath(link, NULL);
+	g_autofree char *folder = find_folder(blockdevs, device);
 
 	blockdev->device = device;
 	blockdev->below = g_array_new(FALSE, FALSE, sizeof(SfDevice));
