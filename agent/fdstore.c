@@ -13,6 +13,8 @@
 #include "agent/notify.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
+#define NAMES "LISTEN_FDNAMES"
+#define CLOSED "closed"
 
 static char *name_of(SfDevice device)
 {
@@ -51,7 +53,7 @@ void sf_fdstore_drop(const SfPlan *plan)
 /* (transfer full) (nullable): the names of what was inherited, one for each fd from FIRST_FD on. */
 static char **inherited_names(void)
 {
-	const char *pid = g_getenv("LISTEN_PID"), *names = g_getenv("LISTEN_FDNAMES");
+	const char *pid = g_getenv("LISTEN_PID"), *names = g_getenv(NAMES);
 
 	if (!pid || !names || g_ascii_strtoull(pid, NULL, 10) != (guint64)getpid())
 		return NULL;
@@ -78,5 +80,13 @@ void sf_fdstore_clear(void)
 			continue;
 		close(FIRST_FD + i);
 		(void)forget(names[i]);
+		/* What is opened next gets this number: whoever comes here again must not take it
+		 * for what lay in the store. */
+		g_free(names[i]);
+		names[i] = g_strdup(CLOSED);
+	}
+	if (names) {
+		g_autofree char *left = g_strjoinv(":", names);
+		g_setenv(NAMES, left, TRUE);
 	}
 }

@@ -22,5 +22,5 @@ void sf_fdstore_drop(const SfPlan *plan);
  * inherited, -1 where there is none; it stays where it is
  */
 int sf_fdstore_find(SfDevice device);
-/* Closes and has forgotten all that was inherited. */
+/* Closes and has forgotten all that was inherited; a second time does nothing. */
 void sf_fdstore_clear(void);
