@@ -8,9 +8,10 @@
 """
 
 import os
+import time
 
 from guest import wait_for
-from ports import Timeout
+from ports import GuestDied, Timeout
 
 from .cell import Failed, describe
 from .fault import ANY, HELD, LOST
@@ -101,17 +102,25 @@ def hear_pending(cell):
     """The answer to what the host had asked when the fault came, where one can come."""
     if not cell.is_pending():
         return
-    try:
-        if cell.stage == "thawing" and cell.thaw_reply is None:
-            cell.thaw_reply = cell.host.read_reply(GIVE_UP_S)
-        elif cell.stage not in ("thawing", "frozen", "after") and cell.freeze_reply is None:
-            cell.freeze_reply = cell.host.read_reply(GIVE_UP_S)
-    except Timeout:
-        # Whether it was alive all the time is what the caller checks next.
-        if cell.is_pending():
-            raise Failed("3: the host's request was not answered") from None
-    except Exception as error:
-        raise Failed(f"3: the host's request was not answered: {error}") from None
+    if cell.stage == "thawing" and cell.thaw_reply is None:
+        cell.thaw_reply = wait_reply(cell)
+    elif cell.stage not in ("thawing", "frozen", "after") and cell.freeze_reply is None:
+        cell.freeze_reply = wait_reply(cell)
+
+
+def wait_reply(cell):
+    """The answer to the host's last request; None where the agent ends without one."""
+    deadline = time.monotonic() + GIVE_UP_S
+    while time.monotonic() < deadline:
+        try:
+            return cell.host.read_reply(0.5)
+        except Timeout:
+            cell.supervise()
+            if not cell.is_pending():
+                return None
+        except (GuestDied, ValueError) as error:
+            raise Failed(f"3: the host's request was not answered: {error}") from None
+    raise Failed("3: the host's request was not answered")
 
 
 def is_success(reply):
@@ -139,12 +148,12 @@ def check_verdict(cell):
         raise Failed(f"3: the freeze held, but the thaw said {describe(reply)}")
     if outcome == HELD and has_ended and reply != {"return": 0}:
         raise Failed(f"3: the freeze had ended well, but the next thaw said {describe(reply)}")
+    last = cell.host.call("snapfreeze-status", GIVE_UP_S).get("last", {})
+    if last.get("consistent") and last["id"] != cell.id_before and not cell.fault.others_may_claim:
+        cell.claims.append(last)
     again = cell.host.raw_call("guest-fsfreeze-thaw", GIVE_UP_S)
     if was_told_frozen and not cell.claims and "error" not in again:
         raise Failed(f"3: told that it was frozen, the host is not told that it did not hold: {describe(again)}")
-    last = cell.host.call("snapfreeze-status", GIVE_UP_S).get("last", {})
-    if last.get("consistent") and not cell.claims and outcome == LOST:
-        cell.claims.append(last)
     check_claims(cell)
 
 

@@ -59,6 +59,7 @@ class Cell:
         self.agent.start(*self.fault.options, config=self.config(), wrapper=self.fault.wrapper)
         self.control.open()
         self.control.sync(120)
+        self.id_before = self.control.call("snapfreeze-status", 120).get("last", {}).get("id")
         plan = self.control.call("snapfreeze-plan", 120)["filesystems"]
         self.order = [entry["mountpoint"] for entry in plan if entry["fstype"] not in ("vfat",)]
         self.planned = self.order
@@ -85,6 +86,10 @@ class Cell:
         for pid in pids:
             self.guest.wait_for(lambda pid=pid: self.guest.sh(
                 f"cut -d' ' -f3 /proc/{pid}/stat 2>/dev/null; :") in ("", "Z", "X", "D"), interval=0.02)
+
+    def wait_thread_state(self, pid, letter):
+        """Until a process's first thread is in this state, as ps shows it."""
+        self.guest.wait_for(lambda: self.guest.sh(f"cut -d' ' -f3 /proc/{pid}/stat") == letter, interval=0.02)
 
     def in_state(self, name):
         """Mount points, by snapfreeze-status on the other channel."""

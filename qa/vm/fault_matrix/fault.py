@@ -39,10 +39,14 @@ class Fault:
     senseless: dict = field(default_factory=dict)
     # True: LOST wherever a freeze is under way; False: HELD; or a dict of stages, whose key None is the default.
     loses: Any = True
-    # All writable so many seconds after the injection (and again after the stage let go, where it was held) ...
+    # All writable so many seconds after the injection (what the stage holds: after it let go) ...
     promise_s: float = 1
-    # ... or, with after_heal, after the heal: what hangs cannot be thawed before.
+    # ... or after the stage let go, where the freeze is to go on until its deadline ...
+    after_release: bool = False
+    # ... or after the heal: what hangs cannot be thawed before.
     after_heal: bool = False
+    # The freeze held, but not for this host: another channel may be told so.
+    others_may_claim: bool = False
     # What is not expected to be writable in time, by mount point: cell -> list. A device that is gone, for example.
     except_for: Callable[[Any], list] = lambda cell: []
     # Lines for the agent's configuration, by group: {"freeze": "timeout=5"}; and how it is started: words before and

@@ -66,13 +66,13 @@ def _go_through(cell):
         cell.mark()
     probe = assertions.Probe(cell) if lost and not fault.after_heal else None
     cell.supervise()
-    if probe:
+    if probe and not fault.after_release:
         probe.wait_others()
     cell.hold.release()
     cell.released_ns = cell.now()
     if probe:
         cell.supervise()
-        probe.check("fault", cell.injected_ns, cell.released_ns)
+        probe.check("fault", max(cell.injected_ns, fault.after_release and cell.released_ns), cell.released_ns)
     elif lost:
         probe = assertions.Probe(cell)
     fault.heal(cell)
@@ -162,13 +162,13 @@ class Arenas:
 
 
 def run(arenas, faults, chosen_stages=STAGES, rounds=1, tell=lambda result: None):
-    """All cells of @faults, row by row. Returns the results."""
+    """All cells of @faults, row by row; without @chosen_stages each at its worst stage. Returns the results."""
     results = []
     for row in ROWS:
         mine = [fault for fault in faults if fault.row == row]
         needs = tuple(dict.fromkeys(need for fault in mine for need in fault.needs))
         for fault in mine:
-            for stage in chosen_stages:
+            for stage in chosen_stages or [fault.worst]:
                 for _ in range(rounds):
                     result = not_run(fault, stage) or run_cell(arenas.take(needs, fault.own_guest), fault, stage)
                     results.append(result)
@@ -226,7 +226,7 @@ def main(options):
             from . import walk
             seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
             return walk.soak(arenas, faults, options.soak, seed, options.json)
-        results = run(arenas, faults, options.stage or STAGES, options.rounds, tell)
+        results = run(arenas, faults, None if options.worst else options.stage or STAGES, options.rounds, tell)
     except image.Unavailable as error:
         print(f"faults: {error}", file=sys.stderr)
         return 77

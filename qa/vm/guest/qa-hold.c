@@ -6,11 +6,12 @@
  *   qa-hold write PATH     a write to this filesystem is under way: FIFREEZE waits for its end in
  *                          the kernel, uninterruptibly, while syncfs() does not
  *   qa-hold bind PATH...   datagram sockets that nobody ever reads
+ *   qa-hold fifo PATH      a FIFO, full, that nobody reads
  *   qa-hold run COMMAND... runs it with a standard error that is a stream nobody reads, full from
  *                          the start, as journald's is when journald is stopped
  *
- * The first two say "ready" when they are set up (open) and "held PID" when somebody waits. All but
- * the last go on until the end of their standard input, and let go then, or when they die. Owns
+ * They say "ready" when they are set up, the first two "held PID" when somebody waits. All but the
+ * last go on until the end of their standard input, and let go then, or when they die. Owns
  * what it holds; nothing is left behind but a file ".qa-hold" of one byte (write).
  */
 #define _GNU_SOURCE
@@ -147,6 +148,24 @@ static int bind_sockets(char **paths)
 	return 0;
 }
 
+static int fill_fifo(const char *path)
+{
+	char zeros[PAGE] = {0};
+	int fd;
+
+	if (mkfifo(path, 0600) < 0)
+		die(path);
+	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		die(path);
+	while (write(fd, zeros, sizeof zeros) > 0 || write(fd, zeros, 1) > 0)
+		;
+	printf("ready\n");
+	input_ended(-1);
+	unlink(path);
+	return 0;
+}
+
 static int run_with_full_stderr(char **command)
 {
 	char stream[64], zeros[PAGE] = {0};
@@ -177,9 +196,11 @@ int main(int argc, char **argv)
 		return hold_write(argv[2]);
 	if (argc >= 3 && strcmp(argv[1], "bind") == 0)
 		return bind_sockets(argv + 2);
+	if (argc == 3 && strcmp(argv[1], "fifo") == 0)
+		return fill_fifo(argv[2]);
 	if (argc >= 3 && strcmp(argv[1], "run") == 0)
 		return run_with_full_stderr(argv + 2);
 	fprintf(stderr,
-		"usage: qa-hold open PATH... | write PATH | bind PATH... | run COMMAND...\n");
+		"usage: qa-hold open PATH... | write PATH | bind PATH... | fifo PATH | run COMMAND...\n");
 	return 2;
 }
