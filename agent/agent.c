@@ -89,6 +89,16 @@ static const char *freezer_program(void)
 	return program ? program : PKGLIBEXECDIR "/snapfreeze-freezer";
 }
 
+static SfHookSettings hook_settings(const SfConfig *config)
+{
+	return (SfHookSettings){
+		.directory = config->hooks_directory,
+		.fsfreeze_hook = config->fsfreeze_hook,
+		.timeout_s = config->hooks_timeout_s,
+		.rehearse = config->rehearse,
+	};
+}
+
 static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GError **error)
 {
 	SfSessionSettings settings = {
@@ -101,6 +111,7 @@ static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GErro
 		.flush_timeout_s = config->flush_timeout_s,
 		.parallel = config->freeze_parallel,
 		.accept_foreign = config->foreign_freeze == SF_FOREIGN_ACCEPT,
+		.hooks = hook_settings(config),
 	};
 	SfRecord *record = sf_record_open(config->statedir, !config->rehearse, error);
 
@@ -196,15 +207,27 @@ static gboolean on_limit(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-bool sf_agent_recover(const SfConfig *config, unsigned int limit_ms, GError **error)
+static void on_hooks_thawed(const GError *error, gpointer user_data)
 {
-	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-	g_autoptr(SfRecord) record = sf_record_open(config->statedir, !config->rehearse, error);
+	g_main_loop_quit(user_data);
+}
+
+/* Returns when all that an agent had told to freeze were told to thaw. */
+static void recover_hooks(const SfConfig *config, SfRecord *record, GMainLoop *loop)
+{
+	SfHookSettings settings = hook_settings(config);
+	g_autoptr(SfHooks) hooks = sf_hooks_new(&settings, record, NULL, NULL);
+
+	sf_hooks_thaw(hooks, on_hooks_thawed, loop);
+	g_main_loop_run(loop);
+}
+
+static bool recover_filesystems(const SfConfig *config, SfRecord *record, GMainLoop *loop,
+				unsigned int limit_ms, GError **error)
+{
 	SfPlanSource source = plan_source(config);
 	Recovering recovering = {.loop = loop};
 
-	if (!record)
-		return false;
 	if (!sf_recovery_is_needed(record))
 		return true;
 	SfRecovery *recovery =
@@ -219,4 +242,18 @@ bool sf_agent_recover(const SfConfig *config, unsigned int limit_ms, GError **er
 		return true;
 	g_propagate_error(error, recovering.error);
 	return false;
+}
+
+bool sf_agent_recover(const SfConfig *config, unsigned int limit_ms, GError **error)
+{
+	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+	g_autoptr(SfRecord) record = sf_record_open(config->statedir, !config->rehearse, error);
+
+	if (!record)
+		return false;
+	bool is_good = recover_filesystems(config, record, loop, limit_ms, error);
+	/* Also where a filesystem cannot be thawed: no application waits for a dead disk. */
+	if (limit_ms == 0 && sf_hooks_are_noted(record))
+		recover_hooks(config, record, loop);
+	return is_good;
 }

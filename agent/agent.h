@@ -22,10 +22,10 @@ bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error) G_GNUC_WAR
 
 /**
  * sf_agent_recover:
- * @limit_ms: how long to wait for it; 0: as long as it takes
+ * @limit_ms: how long to wait for it; the hooks are then left to a session. 0: as long as it takes
  *
  * "--recover": thaws by the record what agent and freezer left frozen when they died, waits for its
- * end.
+ * end; then tells the hooks.
  *
  * Returns: whether nothing of ours is frozen any more
  */

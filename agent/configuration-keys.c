@@ -25,7 +25,6 @@ typedef enum {
 	KEY_PATTERNS, /* a list with GKeyFile's separator */
 	KEY_COMMANDS, /* a list with commas, as qemu-ga writes it */
 	KEY_ENUM,     /* one of @values, stored as its index */
-	KEY_REFUSED,  /* known, but not to be had: @refusal says why */
 } KeyKind;
 
 typedef struct {
@@ -35,7 +34,6 @@ typedef struct {
 	unsigned int min, max;
 	const char *const *values;
 	bool is_old_name; /* read, never dumped */
-	const char *refusal;
 } Key;
 
 static const char *const method_names[] = {"virtio-serial", "isa-serial", "unix-listen",
@@ -54,7 +52,7 @@ static const Key keys[] = {
 	{"general", "verbose", KEY_BOOLEAN, AT(verbose)},
 	{"general", "daemon", KEY_BOOLEAN, AT(daemonize)},
 	{"general", "retry-path", KEY_BOOLEAN, AT(retry_path)},
-	{"general", "fsfreeze-hook", KEY_REFUSED, .refusal = SF_CONFIG_NO_HOOK_YET},
+	{"general", "fsfreeze-hook", KEY_STRING, AT(fsfreeze_hook)},
 	{"general", "block-rpcs", KEY_COMMANDS, AT(block_rpcs)},
 	{"general", "blockedrpcs", KEY_COMMANDS, AT(block_rpcs), .is_old_name = true},
 	{"general", "blacklist", KEY_COMMANDS, AT(block_rpcs), .is_old_name = true},
@@ -69,6 +67,8 @@ static const Key keys[] = {
 	{"freeze", "exclude", KEY_PATTERNS, AT(exclude)},
 	{"freeze", "freeze-parallel", KEY_NUMBER, AT(freeze_parallel), 1, SF_PLAN_MAX_TARGETS},
 	{"freeze", "foreign-freeze", KEY_ENUM, AT(foreign_freeze), .values = foreign_names},
+	{"hooks", "directory", KEY_STRING, AT(hooks_directory)},
+	{"hooks", "timeout", KEY_SECONDS, AT(hooks_timeout_s), 1, 3600},
 };
 
 const char *sf_method_name(SfMethod method)
@@ -223,8 +223,6 @@ static bool read_key(SfConfig *config, const SfKeyFile *file, const Key *key, GE
 		return read_commands(file, group, name, field, error);
 	case KEY_ENUM:
 		return read_enum(file, group, name, key->values, field, error);
-	case KEY_REFUSED:
-		return sf_key_file_throw(file, group, name, error, "%s", key->refusal);
 	}
 	return false;
 }
@@ -370,8 +368,6 @@ static void dump_key(GKeyFile *file, const SfConfig *config, const Key *key)
 		break;
 	case KEY_ENUM:
 		g_key_file_set_string(file, key->group, key->name, key->values[*number]);
-		break;
-	case KEY_REFUSED:
 		break;
 	}
 }

@@ -9,9 +9,6 @@
 
 /* For agent/configuration only: what stands between a key file and an SfConfig. */
 
-#define SF_CONFIG_NO_HOOK_YET \
-	"fsfreeze-hook is not supported yet: a freeze without it would not be what you asked for"
-
 /* Puts every key of @file into @config, which holds the defaults. @error: as sf_config_new() says
  */
 bool sf_config_read_keys(SfConfig *config, const SfKeyFile *file,

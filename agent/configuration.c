@@ -10,6 +10,9 @@
 #include "agent/key-file.h"
 #include "protocol/error.h"
 
+/* Where qemu-ga's packages put it, whatever our own prefix is. */
+#define QEMU_GA_HOOK "/etc/qemu/fsfreeze-hook"
+
 /* @out_file stays NULL where there is none, which is fine for the installed places. */
 static bool find_file(const SfOptions *options, const SfConfigFiles *files, SfKeyFile **out_file,
 		      GError **error)
@@ -44,14 +47,16 @@ static bool apply_options(SfConfig *config, const SfOptions *options, GError **e
 
 	if (method < 0)
 		return sf_throw(error, "unknown method '%s'", options->method);
-	if (options->fsfreeze_hook)
-		return sf_throw(error, "%s", SF_CONFIG_NO_HOOK_YET);
 	if (options->method)
 		config->main.method = method;
 	override_string(&config->main.path, options->path);
 	override_string(&config->statedir, options->statedir);
 	override_string(&config->logfile, options->logfile);
 	override_string(&config->pidfile, options->pidfile);
+	/* The path may be left out, as with qemu-ga. */
+	if (options->fsfreeze_hook)
+		override_string(&config->fsfreeze_hook,
+				*options->fsfreeze_hook ? options->fsfreeze_hook : QEMU_GA_HOOK);
 	config->verbose |= options->verbose;
 	config->daemonize |= options->daemonize;
 	config->retry_path |= options->retry_path;
@@ -78,6 +83,8 @@ static SfConfig *config_new_default(void)
 	config->freeze_timeout_s = 30;
 	config->flush_timeout_s = 60;
 	config->freeze_parallel = 128;
+	config->hooks_directory = g_strdup(SYSCONFDIR "/snapfreeze/hooks.d");
+	config->hooks_timeout_s = 10;
 	return config;
 }
 
@@ -127,6 +134,8 @@ void sf_config_free(SfConfig *config)
 	g_free(config->statedir);
 	g_free(config->pidfile);
 	g_free(config->logfile);
+	g_free(config->fsfreeze_hook);
+	g_free(config->hooks_directory);
 	g_strfreev(config->allow_rpcs);
 	g_strfreev(config->block_rpcs);
 	g_strfreev(config->include);

@@ -48,6 +48,9 @@ typedef struct {
 	char **exclude; /* (nullable) */
 	unsigned int freeze_parallel;
 	SfForeign foreign_freeze;
+	char *fsfreeze_hook; /* (nullable): qemu-ga's */
+	char *hooks_directory;
+	unsigned int hooks_timeout_s;
 } SfConfig;
 
 /* Where the configuration is looked for. */

@@ -2,6 +2,7 @@
 /* Owns a plan's look on the wire. Paths need not be UTF-8, JSON must. Called by snapfreeze-plan. */
 #include "config.h"
 
+#include "agent/hook-list.h"
 #include "agent/plan.h"
 
 static void add_text(JsonBuilder *builder, const char *text)
@@ -81,7 +82,17 @@ static void add_left_out(JsonBuilder *builder, const SfLeftOut *left_out)
 	json_builder_end_object(builder);
 }
 
-JsonNode *sf_plan_to_json(const SfPlan *plan)
+static void add_hook(JsonBuilder *builder, const SfHook *hook)
+{
+	json_builder_begin_object(builder);
+	add_member(builder, "name", hook->name);
+	add_member(builder, "path", hook->path);
+	json_builder_set_member_name(builder, "session");
+	json_builder_add_boolean_value(builder, hook->is_session);
+	json_builder_end_object(builder);
+}
+
+JsonNode *sf_plan_to_json(const SfPlan *plan, const GPtrArray *hooks)
 {
 	g_autoptr(JsonBuilder) builder = json_builder_new();
 	g_autoptr(GPtrArray) before = collect_before(plan);
@@ -97,6 +108,11 @@ JsonNode *sf_plan_to_json(const SfPlan *plan)
 	json_builder_begin_array(builder);
 	for (guint i = 0; i < plan->left_out->len; i++)
 		add_left_out(builder, g_ptr_array_index(plan->left_out, i));
+	json_builder_end_array(builder);
+	json_builder_set_member_name(builder, "hooks");
+	json_builder_begin_array(builder);
+	for (guint i = 0; hooks && i < hooks->len; i++)
+		add_hook(builder, g_ptr_array_index(hooks, i));
 	json_builder_end_array(builder);
 	if (plan->warnings)
 		add_texts(builder, "warnings", plan->warnings);

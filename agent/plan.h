@@ -123,10 +123,11 @@ bool sf_left_out_reason_is_uncovered(SfLeftOutReason reason);
 
 /**
  * sf_plan_to_json:
+ * @hooks: (nullable) (element-type SfHook): those that would be told to freeze
  *
  * Returns: (transfer full): what snapfreeze-plan answers: {"filesystems": [{"mountpoint", "device",
  * "major-minor", "fstype", "mountpoints", "devices": ["8:1"], "after": [mount points that are
  * frozen first], "backing-hidden"}], "left-out": [{"mountpoint", "device", "fstype", "reason"}],
- * "warnings": [str]}
+ * "hooks": [{"name", "path", "session"}], "warnings": [str]}
  */
-JsonNode *sf_plan_to_json(const SfPlan *plan);
+JsonNode *sf_plan_to_json(const SfPlan *plan, const GPtrArray *hooks);

@@ -16,6 +16,7 @@ struct SfPreparation {
 	const SfSessionSettings *settings;
 	SfFreezerLink *link;
 	SfRecord *record;
+	SfHooks *hooks;
 	int64_t id;
 	char *channel, *label;
 	char **mountpoints;
@@ -29,6 +30,7 @@ struct SfPreparation {
 	unsigned int tries;
 	uint64_t flush_ms;
 	bool is_handed_over;
+	bool has_run_hooks;
 	bool is_dropping; /* the freezer drops the plan, since it is not true any more */
 };
 
@@ -78,6 +80,12 @@ static bool count_try(SfPreparation *preparation, GError **error)
 			preparation->tries);
 }
 
+static bool flush(SfPreparation *preparation, GError **error)
+{
+	return sf_freezer_link_send_flush(preparation->link,
+					  preparation->settings->flush_timeout_s * 1000ull, error);
+}
+
 static bool hand_over(SfPreparation *preparation, GError **error)
 {
 	const SfSessionSettings *settings = preparation->settings;
@@ -87,8 +95,7 @@ static bool hand_over(SfPreparation *preparation, GError **error)
 	preparation->is_handed_over = true;
 	return sf_freezer_link_send_plan(preparation->link, preparation->plan, settings->parallel,
 					 settings->accept_foreign, error) &&
-	       sf_freezer_link_send_flush(preparation->link, settings->flush_timeout_s * 1000ull,
-					  error);
+	       flush(preparation, error);
 }
 
 static bool go_on_opened(SfPreparation *preparation, GError **error)
@@ -135,6 +142,9 @@ static bool begin(SfPreparation *preparation, GError **error)
 					(const char *const *)preparation->mountpoints, error);
 	if (!preparation->plan)
 		return false;
+	/* One that is refused fails the freeze before anything is touched. */
+	if (!sf_hooks_are_loaded(preparation->hooks) && !sf_hooks_load(preparation->hooks, error))
+		return false;
 	if (preparation->plan->targets->len == 0)
 		finish(preparation, NULL);
 	else
@@ -144,14 +154,16 @@ static bool begin(SfPreparation *preparation, GError **error)
 }
 
 SfPreparation *sf_preparation_start(const SfSessionSettings *settings, SfFreezerLink *link,
-				    SfRecord *record, int64_t id, const SfFreezeRequest *request,
-				    SfPreparationDone done, gpointer user_data)
+				    SfRecord *record, SfHooks *hooks, int64_t id,
+				    const SfFreezeRequest *request, SfPreparationDone done,
+				    gpointer user_data)
 {
 	SfPreparation *preparation = g_new0(SfPreparation, 1);
 
 	preparation->settings = settings;
 	preparation->link = link;
 	preparation->record = record;
+	preparation->hooks = hooks;
 	preparation->id = id;
 	preparation->channel = g_strdup(request->channel);
 	preparation->label = g_strdup(request->label);
@@ -170,12 +182,27 @@ void sf_preparation_free(SfPreparation *preparation)
 		g_source_remove(preparation->idle);
 	if (preparation->opener)
 		sf_opener_cancel(preparation->opener);
+	sf_hooks_stop(preparation->hooks);
 	sf_plan_free(preparation->plan);
 	sf_evidence_free(preparation->evidence);
 	g_strfreev(preparation->mountpoints);
 	g_free(preparation->channel);
 	g_free(preparation->label);
 	g_free(preparation);
+}
+
+static void on_hooks_done(const GError *failure, gpointer user_data)
+{
+	SfPreparation *preparation = user_data;
+	g_autoptr(GError) error = NULL;
+
+	preparation->has_run_hooks = true;
+	if (failure)
+		finish(preparation, failure);
+	else if (sf_hooks_freezes(preparation->hooks)->len == 0)
+		finish(preparation, NULL);
+	else if (!flush(preparation, &error)) /* what the hooks had the applications write */
+		finish(preparation, error);
 }
 
 static void go_on_flushed(SfPreparation *preparation)
@@ -185,6 +212,8 @@ static void go_on_flushed(SfPreparation *preparation)
 
 	if (!plan_is_still_true(preparation, &is_true, &error)) {
 		finish(preparation, error);
+	} else if (is_true && !preparation->has_run_hooks) {
+		sf_hooks_freeze(preparation->hooks, on_hooks_done, preparation);
 	} else if (is_true) {
 		finish(preparation, NULL);
 	} else if (!count_try(preparation, &error)) {

@@ -10,7 +10,9 @@
 
 /**
  * SfPreparation: all of a freeze that happens before the first FIFREEZE: plan, open, hand over to
- * the freezer, flush; and once more where the mount table changed meanwhile.
+ * the freezer, flush; then the hooks, and a short second flush, so that no application stands still
+ * while the first takes its time, nor hears of a freeze that fails there. Where the mount table
+ * changed meanwhile, all once more but the hooks.
  */
 typedef struct SfPreparation SfPreparation;
 
@@ -19,14 +21,16 @@ typedef void (*SfPreparationDone)(const GError *error, gpointer user_data);
 
 /**
  * sf_preparation_start:
- * @mountpoints: (nullable): copied
+ * @hooks: with nothing under way; must outlive it
  * @id: of the freeze, for the record
  *
  * @done is called once, never before this returns.
  */
 SfPreparation *sf_preparation_start(const SfSessionSettings *settings, SfFreezerLink *link,
-				    SfRecord *record, int64_t id, const SfFreezeRequest *request,
-				    SfPreparationDone done, gpointer user_data);
+				    SfRecord *record, SfHooks *hooks, int64_t id,
+				    const SfFreezeRequest *request, SfPreparationDone done,
+				    gpointer user_data);
+/* A hook that runs is stopped; those that were told to freeze are the session's to tell to thaw. */
 void sf_preparation_free(SfPreparation *preparation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfPreparation, sf_preparation_free)
 

@@ -117,6 +117,32 @@ static JsonArray *describe_reasons(const SfOutcome *outcome)
 	return array;
 }
 
+static JsonNode *describe_status(const SfHookResult *result)
+{
+	JsonNode *node = json_node_new(result->status < 0 ? JSON_NODE_NULL : JSON_NODE_VALUE);
+
+	if (result->status >= 0)
+		json_node_set_int(node, result->status);
+	return node;
+}
+
+static JsonArray *describe_hooks(const GPtrArray *results)
+{
+	JsonArray *array = json_array_new();
+
+	for (guint i = 0; i < results->len; i++) {
+		const SfHookResult *result = g_ptr_array_index(results, i);
+		JsonObject *object = json_object_new();
+		json_object_set_string_member(object, "name", result->name);
+		json_object_set_int_member(object, "ms", (gint64)result->ms);
+		json_object_set_member(object, "exit", describe_status(result));
+		if (result->trouble)
+			json_object_set_string_member(object, "error", result->trouble);
+		json_array_add_object_element(array, object);
+	}
+	return array;
+}
+
 void sf_report_mark(const SfSession *session, JsonNode *reply)
 {
 	if (sf_session_is_rehearsal(session))
@@ -137,6 +163,8 @@ JsonNode *sf_report_freeze(const SfSession *session)
 				     describe_reasons(sf_session_outcome(session)));
 	json_object_set_int_member(object, "flush-ms", (gint64)sf_session_flush_ms(session));
 	json_object_set_int_member(object, "freeze-ms", (gint64)sf_session_freeze_ms(session));
+	json_object_set_array_member(object, "hooks",
+				     describe_hooks(sf_hooks_freezes(sf_session_hooks(session))));
 	return object_node(object);
 }
 
@@ -160,6 +188,7 @@ static void add_past(JsonObject *object, const SfOutcome *outcome, const char *c
 	json_object_set_int_member(object, "frozen-ms", complaint ? (gint64)outcome->frozen_ms : 0);
 	json_object_set_int_member(object, "thawed", 0);
 	json_object_set_array_member(object, "filesystems", json_array_new());
+	json_object_set_array_member(object, "hooks", json_array_new());
 }
 
 JsonNode *sf_report_thaw(const SfSession *session, bool was_frozen, const char *channel)
@@ -176,6 +205,8 @@ JsonNode *sf_report_thaw(const SfSession *session, bool was_frozen, const char *
 	json_object_set_int_member(object, "thawed", outcome->thawed);
 	json_object_set_array_member(object, "filesystems",
 				     describe_filesystems(session, add_thaw));
+	json_object_set_array_member(object, "hooks",
+				     describe_hooks(sf_hooks_thaws(sf_session_hooks(session))));
 	return object_node(object);
 }
 

@@ -8,8 +8,9 @@
 #include "agent/rescue.h"
 #include "agent/session.h"
 
-/* What session.c (events and what they do) and session-requests.c (who asks, who looks) share;
- * nobody else includes it. */
+/* What session.c (events and what they do), session-requests.c (who asks, who looks),
+ * session-close.c (a freeze's end) and session-recovery.c (without a freezer) share; nobody else
+ * includes it. */
 
 struct SfSession {
 	SfSessionSettings settings;
@@ -24,13 +25,14 @@ struct SfSession {
 	SfRescue *rescue;
 	SfRecovery *recovery;
 	SfPreparation *preparation;
+	SfHooks *hooks;
 	SfPlan *plan;
 	SfEvidence *evidence;
 	GError *failure; /* why the freeze that is ending failed */
 	char *command;
 	char *thawing_channel;
 	SfWaiters waiters;
-	guint retry_source, leave_source;
+	guint retry_source, leave_source, release_source;
 	unsigned int frozen_count;
 	uint64_t lease_s;     /* that the freeze was asked for; 0: the longest */
 	uint64_t deadline_ms; /* CLOCK_BOOTTIME, while it is frozen */
@@ -43,3 +45,14 @@ void sf_session_handle(SfSession *session, SfEvent event);
 void sf_session_prepare(SfSession *session, const SfFreezeRequest *request, GError **error);
 /* Why the freeze that is under way fails; the first reason stays. */
 void sf_session_set_failure(SfSession *session, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Starts one where there is none. */
+bool sf_session_ensure_freezer(SfSession *session, GError **error);
+/* Lets go of all that the freeze held but its hooks, once nothing is frozen any more. */
+void sf_session_close(SfSession *session);
+/* Tells hooks to thaw. */
+void sf_session_release(SfSession *session);
+/* Thaws by the record, since the freezer is gone. */
+void sf_session_rescue(SfSession *session);
+/* At the start: thaws what an earlier agent left; or only tells its hooks so. */
+void sf_session_recover(SfSession *session);
+void sf_session_recover_hooks(SfSession *session);

@@ -138,6 +138,11 @@ uint64_t sf_session_left_ms(const SfSession *session)
 		       : 0;
 }
 
+const SfHooks *sf_session_hooks(const SfSession *session)
+{
+	return session->hooks;
+}
+
 uint64_t sf_session_flush_ms(const SfSession *session)
 {
 	return session->flush_ms;

@@ -15,7 +15,8 @@
 
 /* A thaw on stop may wait for a dead disk, which the freezer can do alone. */
 #define LEAVE_ANYWAY_MS 10000
-#define SLOW_THAW_MS 4000
+/* Hooks that take longer are told by the recovery after us; below the unit's TimeoutStopSec=. */
+#define RELEASE_LIMIT_MS 40000
 
 static const char *mountpoint_of(const SfSession *session, int index)
 {
@@ -67,8 +68,23 @@ static SfEvent event_of_ending(enum sf_end reason)
 								   : SF_EVENT_EXPIRED;
 }
 
+static void on_hook_lost(const char *why, gpointer user_data)
+{
+	SfSession *session = user_data;
+
+	g_warning("%s", why);
+	if (session->state.name < SF_STATE_FROZEN)
+		sf_session_set_failure(session, "%s", why);
+	sf_session_handle(session, SF_EVENT_HOOK_LOST);
+}
+
 static void on_frozen(SfSession *session, const struct sf_message *message)
 {
+	/* One that ended a moment ago may not have been heard of yet. */
+	if (!sf_hooks_hold(session->hooks)) {
+		on_hook_lost("a session hook ended before all was frozen", session);
+		return;
+	}
 	session->frozen_count = session->outcome.frozen = message->count;
 	session->freeze_ms = message->value;
 	session->deadline_ms = sf_boottime_ms() + message->lease;
@@ -133,7 +149,7 @@ static void on_freezer_gone(const char *why, gpointer user_data)
 	sf_session_handle(session, SF_EVENT_FREEZER_GONE);
 }
 
-static bool ensure_freezer(SfSession *session, GError **error)
+bool sf_session_ensure_freezer(SfSession *session, GError **error)
 {
 	static const SfFreezerLinkEvents events = {on_message, on_freezer_gone};
 
@@ -197,6 +213,7 @@ static void forget_last_freeze(SfSession *session)
 	g_clear_pointer(&session->evidence, sf_evidence_free);
 	g_clear_pointer(&session->command, g_free);
 	g_clear_error(&session->failure);
+	sf_hooks_forget(session->hooks);
 	session->frozen_count = 0;
 	session->deadline_ms = session->flush_ms = session->freeze_ms = 0;
 }
@@ -210,10 +227,11 @@ void sf_session_prepare(SfSession *session, const SfFreezeRequest *request, GErr
 	session->outcome.label = g_strdup(request->label);
 	session->lease_s =
 		request->timeout_s < 0 ? session->settings.timeout_s : request->timeout_s;
-	if (ensure_freezer(session, error))
+	if (sf_session_ensure_freezer(session, error))
 		session->preparation =
 			sf_preparation_start(&session->settings, session->link, session->record,
-					     session->outcome.id, request, on_prepared, session);
+					     session->hooks, session->outcome.id, request,
+					     on_prepared, session);
 }
 
 static gboolean on_drop_unsent(gpointer user_data)
@@ -237,113 +255,10 @@ static void do_end(SfSession *session)
 		g_idle_add(on_drop_unsent, session);
 }
 
-static void on_rescued(gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	if (session->retry_source)
-		g_source_remove(session->retry_source);
-	session->retry_source = 0;
-	g_clear_pointer(&session->rescue, sf_rescue_free);
-	g_clear_pointer(&session->link, sf_freezer_link_free);
-	sf_session_handle(session, SF_EVENT_ENDED);
-}
-
-/* A thread of a dead freezer may hang in the kernel for as long as its disk does: whoever waits for
- * an answer is told the truth rather than nothing. */
-static gboolean on_thaw_slow(gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	session->retry_source = 0;
-	sf_session_handle(session, SF_EVENT_DRAINING);
-	return G_SOURCE_REMOVE;
-}
-
-static void do_rescue(SfSession *session)
-{
-	uint32_t count = session->record->map->count;
-	g_autofree int *fds = g_new(int, count + 1);
-
-	g_clear_pointer(&session->preparation, sf_preparation_free);
-	for (uint32_t i = 0; i < count; i++)
-		fds[i] = session->plan && i < session->plan->targets->len
-				 ? ((SfTarget *)g_ptr_array_index(session->plan->targets, i))->fd
-				 : -1;
-	session->outcome.end = SF_END_FREEZER_GONE;
-	atomic_store(&session->record->map->end, SF_END_FREEZER_GONE);
-	if (atomic_load(&session->record->map->ended_ms) == 0)
-		atomic_store(&session->record->map->ended_ms, sf_boottime_ms());
-	if (session->rescue)
-		return;
-	session->rescue = sf_rescue_start(session->record, sf_freezer_link_pid(session->link),
-					  sf_freezer_link_pidfd(session->link), fds,
-					  session->settings.rehearse, on_rescued, session);
-	session->retry_source = g_timeout_add(SLOW_THAW_MS, on_thaw_slow, session);
-}
-
 static void do_judge(SfSession *session)
 {
 	session->outcome.is_consistent = true;
 	sf_evidence_judge(session->evidence, session->plan, session->record, &session->outcome);
-}
-
-/* (transfer full): what came of it, in the words that a host was or will be told. */
-static char *describe_end(const SfSession *session)
-{
-	char *complaint = NULL;
-
-	if (session->outcome.frozen == 0)
-		return g_strdup(session->failure ? session->failure->message
-						 : "nothing was there to freeze");
-	complaint = sf_outcome_describe(&session->outcome);
-	return complaint ? complaint : g_strdup("consistent");
-}
-
-static void write_audit(SfSession *session)
-{
-	const SfOutcome *outcome = &session->outcome;
-	g_autofree char *end = describe_end(session);
-
-	sf_log_audit(session->log,
-		     "freeze %" G_GINT64_FORMAT ": channel=%s command=%s label=%s filesystems=%u "
-		     "flush=%" G_GUINT64_FORMAT "ms freeze=%" G_GUINT64_FORMAT
-		     "ms frozen=%" G_GUINT64_FORMAT "ms outcome=%s",
-		     outcome->id, outcome->channel, session->command ? session->command : "-",
-		     outcome->label && *outcome->label ? outcome->label : "-", outcome->frozen,
-		     session->flush_ms, session->freeze_ms, outcome->frozen_ms, end);
-}
-
-static void close_freeze(SfSession *session)
-{
-	if (session->plan && session->outcome.frozen > 0) {
-		sf_evidence_hear_thaw(session->plan, session->record, &session->outcome);
-		if (session->settings.rehearse)
-			sf_outcome_blame(&session->outcome, "rehearsal: nothing was frozen");
-		sf_outcome_settle(&session->outcome, session->record, session->thawing_channel);
-	}
-	write_audit(session);
-	/* A freeze that failed is over with its error: no later thaw has anything to complain
-	 * about. */
-	if (session->outcome.frozen == 0)
-		session->outcome.id = 0;
-}
-
-/* Nothing of ours is frozen any more: what the freeze held is let go, and the log may be written.
- */
-static void do_close(SfSession *session)
-{
-	g_clear_pointer(&session->preparation, sf_preparation_free);
-	/* What a recovery found was another agent's freeze, and is told by the record. */
-	if (!session->recovery)
-		close_freeze(session);
-	g_clear_pointer(&session->evidence, sf_evidence_free);
-	if (session->plan) {
-		sf_fdstore_drop(session->plan);
-		sf_plan_close(session->plan);
-	}
-	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	sf_log_release(session->log);
 }
 
 static void fail_freeze(SfSession *session)
@@ -371,9 +286,32 @@ static void do_leave(SfSession *session)
 	session->leave(session->leave_data);
 }
 
-static void do_release(SfSession *session)
+static gboolean on_leave_anyway(gpointer user_data)
 {
-	sf_session_handle(session, SF_EVENT_RELEASED);
+	SfSession *session = user_data;
+
+	session->leave_source = 0;
+	do_leave(session);
+	return G_SOURCE_REMOVE;
+}
+
+static void leave_within(SfSession *session, unsigned int limit_ms)
+{
+	if (session->leave_source)
+		g_source_remove(session->leave_source);
+	session->leave_source = g_timeout_add(limit_ms, on_leave_anyway, session);
+}
+
+static void on_released(const GError *error, gpointer user_data)
+{
+	sf_session_handle(user_data, SF_EVENT_RELEASED);
+}
+
+void sf_session_release(SfSession *session)
+{
+	if (session->leave_source && sf_hooks_are_noted(session->record))
+		leave_within(session, RELEASE_LIMIT_MS);
+	sf_hooks_thaw(session->hooks, on_released, session);
 }
 
 void sf_session_handle(SfSession *session, SfEvent event)
@@ -386,11 +324,11 @@ void sf_session_handle(SfSession *session, SfEvent event)
 	if (actions & SF_DO_END)
 		do_end(session);
 	if (actions & SF_DO_RESCUE)
-		do_rescue(session);
+		sf_session_rescue(session);
 	if (actions & SF_DO_SEND_FREEZE)
 		do_send_freeze(session);
 	if (actions & SF_DO_CLOSE)
-		do_close(session);
+		sf_session_close(session);
 	if (actions & SF_DO_ANSWER_FREEZE)
 		sf_waiters_answer_freeze(&session->waiters, NULL);
 	if (actions & SF_DO_FAIL_FREEZE)
@@ -400,77 +338,15 @@ void sf_session_handle(SfSession *session, SfEvent event)
 	if (actions & SF_DO_LEAVE)
 		do_leave(session);
 	if (actions & SF_DO_RELEASE)
-		do_release(session);
-}
-
-static gboolean on_leave_anyway(gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	session->leave_source = 0;
-	do_leave(session);
-	return G_SOURCE_REMOVE;
+		sf_session_release(session);
 }
 
 void sf_session_stop(SfSession *session)
 {
 	if (!session->leave_source)
-		session->leave_source = g_timeout_add(LEAVE_ANYWAY_MS, on_leave_anyway, session);
+		leave_within(session, LEAVE_ANYWAY_MS);
 	sf_session_set_failure(session, "the freeze was given up: the agent was told to stop");
 	sf_session_handle(session, SF_EVENT_STOP);
-}
-
-static void on_recovered(unsigned int thawed, const GError *error, gpointer user_data);
-
-static gboolean on_recover_again(gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	session->retry_source = 0;
-	session->recovery = sf_recovery_start(session->record, &session->settings.source,
-					      session->settings.rehearse, on_recovered, session);
-	return G_SOURCE_REMOVE;
-}
-
-static void on_recovered(unsigned int thawed, const GError *error, gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	if (session->retry_source)
-		g_source_remove(session->retry_source);
-	session->retry_source = 0;
-	if (thawed > 0)
-		g_warning("%u filesystems that an earlier agent had left frozen were thawed",
-			  thawed);
-	sf_outcome_clear(&session->outcome);
-	sf_outcome_init(&session->outcome);
-	sf_outcome_load(&session->outcome, session->record);
-	/* The log stays held: it may lie on what is still frozen. */
-	if (error) {
-		g_warning("not everything could be thawed: %s", error->message);
-		g_clear_pointer(&session->recovery, sf_recovery_free);
-		session->retry_source = g_timeout_add_seconds(5, on_recover_again, session);
-		sf_session_handle(session, SF_EVENT_DRAINING);
-		return;
-	}
-	sf_session_handle(session, SF_EVENT_ENDED);
-	g_clear_pointer(&session->recovery, sf_recovery_free);
-	g_autoptr(GError) trouble = NULL;
-	if (!ensure_freezer(session, &trouble))
-		g_warning("%s", trouble->message);
-}
-
-/* As after a freezer that is gone: a thaw is under way, and no freeze is accepted before it ends.
- */
-static void begin_recovery(SfSession *session)
-{
-	session->state = (SfState){.name = SF_STATE_THAWING,
-				   .was_begun = sf_record_count_ours(session->record) > 0};
-	sf_session_set_failure(session, "an earlier agent's freeze is still being thawed");
-	sf_log_hold(session->log);
-	session->recovery = sf_recovery_start(session->record, &session->settings.source,
-					      session->settings.rehearse, on_recovered, session);
-	session->retry_source = g_timeout_add(SLOW_THAW_MS, on_thaw_slow, session);
 }
 
 SfSession *sf_session_new(const SfSessionSettings *settings, SfRecord *record, SfLog *log,
@@ -485,12 +361,15 @@ SfSession *sf_session_new(const SfSessionSettings *settings, SfRecord *record, S
 	session->leave_data = user_data;
 	sf_waiters_init(&session->waiters);
 	sf_outcome_init(&session->outcome);
-	if (sf_recovery_is_needed(record))
-		begin_recovery(session);
-	else if (!ensure_freezer(session, error))
+	session->hooks = sf_hooks_new(&settings->hooks, record, on_hook_lost, session);
+	if (sf_recovery_is_needed(record)) {
+		sf_session_recover(session);
+	} else if (!sf_session_ensure_freezer(session, error)) {
 		return NULL;
-	else
+	} else {
 		sf_outcome_load(&session->outcome, record);
+		sf_session_recover_hooks(session);
+	}
 	if (!session->recovery)
 		sf_fdstore_clear();
 	return g_steal_pointer(&session);
@@ -504,7 +383,10 @@ void sf_session_free(SfSession *session)
 		g_source_remove(session->retry_source);
 	if (session->leave_source)
 		g_source_remove(session->leave_source);
+	if (session->release_source)
+		g_source_remove(session->release_source);
 	sf_preparation_free(session->preparation);
+	sf_hooks_free(session->hooks);
 	sf_recovery_free(session->recovery);
 	sf_rescue_free(session->rescue);
 	sf_freezer_link_free(session->link);

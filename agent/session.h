@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "agent/hooks.h"
 #include "agent/log.h"
 #include "agent/outcome.h"
 #include "agent/plan.h"
@@ -27,6 +28,7 @@ typedef struct {
 	unsigned int freeze_timeout_s, flush_timeout_s;
 	unsigned int parallel;
 	bool accept_foreign;
+	SfHookSettings hooks;
 } SfSessionSettings;
 
 typedef struct {
@@ -77,5 +79,6 @@ const SfSessionSettings *sf_session_settings(const SfSession *session);
 const SfPlan *sf_session_plan(const SfSession *session);
 unsigned int sf_session_frozen_count(const SfSession *session);
 uint64_t sf_session_left_ms(const SfSession *session);
+const SfHooks *sf_session_hooks(const SfSession *session);
 uint64_t sf_session_flush_ms(const SfSession *session);
 uint64_t sf_session_freeze_ms(const SfSession *session);

@@ -186,6 +186,25 @@ static void print_left_out(SfInvocation *invocation, JsonArray *left_out, bool a
 				       n_pseudo);
 }
 
+static void print_hooks(SfInvocation *invocation, JsonArray *hooks)
+{
+	const SfColumn columns[] = {{"HOOK"}, {"FILE"}, {"KIND"}, {NULL}};
+	g_autoptr(SfTable) table = sf_table_new(columns, invocation->look);
+
+	for (unsigned int i = 0; i < sf_reply_length(hooks); i++) {
+		JsonObject *hook = sf_reply_object_at(hooks, i);
+
+		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(hook, "name"));
+		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(hook, "path"));
+		sf_table_add(table, SF_STYLE_PLAIN,
+			     sf_reply_is_true(hook, "session") ? "stays until the thaw" : "");
+	}
+	if (sf_table_is_empty(table))
+		return;
+	g_string_append(invocation->out, "\nWould be told before, in this order:\n");
+	sf_table_print(table, invocation->out);
+}
+
 static void print_warnings(SfInvocation *invocation, JsonArray *warnings)
 {
 	for (unsigned int i = 0; i < sf_reply_length(warnings); i++) {
@@ -210,6 +229,7 @@ static void report(SfInvocation *invocation, JsonNode *node, bool all)
 	sf_report_rehearsal(invocation, reply);
 	print_filesystems(invocation, sf_reply_array(reply, "filesystems"));
 	print_left_out(invocation, sf_reply_array(reply, "left-out"), all);
+	print_hooks(invocation, sf_reply_array(reply, "hooks"));
 	print_warnings(invocation, sf_reply_array(reply, "warnings"));
 }
 

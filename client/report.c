@@ -86,7 +86,7 @@ static void print_not_covered(SfInvocation *invocation, JsonArray *not_covered)
 
 static void print_hooks(SfInvocation *invocation, JsonArray *hooks)
 {
-	const SfColumn columns[] = {{"HOOK"}, {"TOOK", true}, {"EXIT", true}, {NULL}};
+	const SfColumn columns[] = {{"HOOK"}, {"TOOK", true}, {"EXIT", true}, {"WHY"}, {NULL}};
 	g_autoptr(SfTable) table = sf_table_new(columns, invocation->look);
 
 	for (unsigned int i = 0; i < sf_reply_length(hooks); i++) {
@@ -99,6 +99,7 @@ static void print_hooks(SfInvocation *invocation, JsonArray *hooks)
 		sf_table_take(table, status ? SF_STYLE_BAD : SF_STYLE_PLAIN,
 			      has_status ? g_strdup_printf("%" G_GINT64_FORMAT, status)
 					 : g_strdup(""));
+		sf_table_add(table, SF_STYLE_BAD, sf_reply_string(hook, "error"));
 	}
 	if (sf_table_is_empty(table))
 		return;

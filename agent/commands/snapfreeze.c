@@ -37,7 +37,8 @@ static void run_plan(SfCall *call, const SfArguments *arguments, gpointer user_d
 	SfContext *context = user_data;
 	g_auto(GStrv) mountpoints = sf_arguments_get_strings(arguments, "mountpoints");
 	g_autoptr(GError) error = NULL;
-	const SfPlanSource *source = &sf_session_settings(context->session)->source;
+	const SfSessionSettings *settings = sf_session_settings(context->session);
+	const SfPlanSource *source = &settings->source;
 	g_autoptr(SfPlan) plan = sf_plan_new(source, (const char *const *)mountpoints, &error);
 
 	if (!plan) {
@@ -45,7 +46,8 @@ static void run_plan(SfCall *call, const SfArguments *arguments, gpointer user_d
 		return;
 	}
 	sf_plan_find_warnings(plan, source);
-	answer(call, context->session, sf_plan_to_json(plan));
+	g_autoptr(GPtrArray) hooks = sf_hook_list_read(&settings->hooks, plan->warnings);
+	answer(call, context->session, sf_plan_to_json(plan, hooks));
 }
 
 static bool check_timeout(const SfContext *context, const SfArguments *arguments, GError **error)

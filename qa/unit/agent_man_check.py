@@ -15,11 +15,11 @@ import tap
 
 SOURCE = os.environ.get("top_srcdir", ".")
 BUILD = os.environ.get("top_builddir", ".")
-PAGES = ["snapfreeze-agent.8", "snapfreeze-agent.conf.5", "snapfreeze-protocol.7"]
+PAGES = ["snapfreeze-agent.8", "snapfreeze-agent.conf.5", "snapfreeze-hooks.7", "snapfreeze-protocol.7"]
 OPTION = re.compile(r"^  (?:-(\w), )?--([\w-]+)(?:=(\S+))?  ", re.M)
 PAGE_OPTION = re.compile(r"^\.It (?:Fl (\w) , )?Fl Fl ([\w-]+)(?: Ar (\S+))?$", re.M)
 # What a configuration may say in its place, for keys whose sample is an example and not the default.
-EXAMPLES = {("general", "logfile"), ("general", "block-rpcs"), ("general", "allow-rpcs"),
+EXAMPLES = {("general", "logfile"), ("general", "fsfreeze-hook"), ("general", "block-rpcs"), ("general", "allow-rpcs"),
             ("freeze", "include"), ("freeze", "exclude")}
 
 

@@ -32,6 +32,8 @@ PLAN = {
         {"mountpoint": "/proc", "device": "proc", "fstype": "proc", "reason": "pseudo"},
         {"mountpoint": "/srv", "device": "nas:/srv", "fstype": "nfs4", "reason": "network"},
     ],
+    "hooks": [{"name": "10-db.session", "path": "/h/10-db.session", "session": True},
+              {"name": "20-app", "path": "/h/20-app", "session": False}],
     "warnings": ["/run is not on tmpfs"],
 }
 FROZEN = {
@@ -198,6 +200,7 @@ def test_plan_draws_the_order():
         holds(lines[5], "└─── / ", "/dev/vda1   2")
         holds(result.stdout, "Left out:", "nas:/srv", "network filesystem", "\n1 that hold nothing",
               "Warning: /run is not on tmpfs")
+        holds(result.stdout, "told before, in this order:", "10-db.session  /h/10-db.session  stays")
         assert "\x1b" not in result.stdout and "/proc" not in result.stdout
         holds(snapfreeze(agent, "plan", "--all").stdout, "/proc")
         equal(json.loads(snapfreeze(agent, "plan", "--json").stdout), PLAN)

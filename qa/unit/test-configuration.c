@@ -296,7 +296,8 @@ static const struct {
 } bad_files[] = {
 	{"[general]\nverbose=true\n\nverbos=true\n", "4: verbos: unknown key"},
 	{"[nowhere]\nx=1\n", "1: [nowhere]: unknown group"},
-	{"# no\n[hooks]\ntimeout=3\n", "2: [hooks]: unknown group"},
+	{"[hooks]\ntimeout=0\n", "2: timeout: 0 is not within 1 and 3600"},
+	{"[hooks]\ndirectory=\n", "2: directory: is empty"},
 	{"[freeze]\nflush-throttle=yes\n", "2: flush-throttle: unknown key"},
 	{"[general]\ntimeout=3\n", "2: timeout: unknown key"},
 	{"verbose=true\n", "1: stands before the first group: verbose=true"},
@@ -307,8 +308,6 @@ static const struct {
 	{"[general]\npath=\n", "2: path: is empty"},
 	{"[general]\nmethod=tcp\n",
 	 "2: method: 'tcp' is none of virtio-serial, isa-serial, unix-listen, vsock-listen"},
-	{"[general]\nfsfreeze-hook=/x\n", "2: fsfreeze-hook: fsfreeze-hook is not supported yet: a "
-					  "freeze without it would not be what you asked for"},
 	{"[commands]\nprofile=all\n", "2: profile: 'all' is none of snapshot, standard, full"},
 	{"[freeze]\ntimeout=soon\n",
 	 "2: timeout: 'soon' is not a number of seconds (90, 90s, 2m, 1h)"},
@@ -357,8 +356,8 @@ static void test_places(Fixture *fixture, gconstpointer data)
 
 static void test_bad_command_lines(Fixture *fixture, gconstpointer data)
 {
-	static const char *const lines[] = {"-x",      "--nothing", "-m",       "-m tcp", "extra",
-					    "-F/hook", "-F",        "-p /x -F", "-v=1",   "--path"};
+	static const char *const lines[] = {"-x",    "--nothing", "-m",    "-m tcp",
+					    "extra", "-v=1",      "--path"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
 		g_autoptr(GError) error = NULL;
@@ -409,6 +408,28 @@ static void test_hook_value(void)
 	g_assert_cmpstr(second.path, ==, "-x");
 }
 
+static void assert_hook(Fixture *fixture, const char *line, const char *expected)
+{
+	g_autoptr(SfConfig) config = load(fixture, line, NULL);
+
+	g_assert_nonnull(config);
+	g_assert_cmpstr(config->fsfreeze_hook, ==, expected);
+}
+
+/* As qemu-ga's users know it. */
+static void test_the_hook_of_qemu_ga(Fixture *fixture, gconstpointer data)
+{
+	assert_hook(fixture, "", NULL);
+	assert_hook(fixture, "-F", "/etc/qemu/fsfreeze-hook");
+	assert_hook(fixture, "-F/srv/hook", "/srv/hook");
+	put(fixture->own, "[general]\nfsfreeze-hook=/x\n[hooks]\ndirectory=/y\ntimeout=1m\n");
+	assert_hook(fixture, "", "/x");
+	assert_hook(fixture, "-F/srv/hook", "/srv/hook");
+	g_autoptr(SfConfig) config = load(fixture, "", NULL);
+	g_assert_cmpstr(config->hooks_directory, ==, "/y");
+	g_assert_cmpuint(config->hooks_timeout_s, ==, 60);
+}
+
 static void test_help(void)
 {
 	g_autofree char *help = sf_options_help();
@@ -440,6 +461,7 @@ int main(int argc, char **argv)
 	ADD("/configuration/chosen-file-must-exist", test_chosen_must_exist);
 	ADD("/configuration/errors-name-their-place", test_places);
 	ADD("/configuration/bad-command-lines", test_bad_command_lines);
+	ADD("/configuration/the-hook-of-qemu-ga", test_the_hook_of_qemu_ga);
 	g_test_add_func("/configuration/environment", test_environment);
 	g_test_add_func("/options/actions", test_actions);
 	g_test_add_func("/options/hook-value", test_hook_value);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "agent/hook-list.h"
 #include "agent/plan.h"
 #include "qa/unit/fake-machine.h"
 
@@ -534,6 +535,8 @@ static void test_json(void)
 	g_autoptr(FakeMachine) machine =
 		machine_new("22 20 7:0 / /im\xff rw - ext4 /dev/loop0 rw\n");
 	g_autoptr(SfPlan) plan = NULL;
+	SfHook hook = {(char *)"50-db.session", (char *)"/h/50-db.session", true};
+	g_autoptr(GPtrArray) hooks = g_ptr_array_new();
 	g_autoptr(JsonNode) node = NULL;
 	g_autofree char *text = NULL;
 
@@ -541,7 +544,8 @@ static void test_json(void)
 	plan = plan_new(machine);
 	/* As if looked for, and none was found. */
 	plan->warnings = g_ptr_array_new();
-	node = sf_plan_to_json(plan);
+	g_ptr_array_add(hooks, &hook);
+	node = sf_plan_to_json(plan, hooks);
 	text = json_to_string(node, FALSE);
 	g_assert_cmpstr(
 		text, ==,
@@ -554,7 +558,8 @@ static void test_json(void)
 		"\"after\":[\"/im\xef\xbf\xbd\"],\"backing-hidden\":false}],"
 		"\"left-out\":[{\"mountpoint\":\"/dev\",\"device\":\"devtmpfs\",\"fstype\":"
 		"\"devtmpfs\",\"reason\":\"pseudo\"}],"
-		"\"warnings\":[]}");
+		"\"hooks\":[{\"name\":\"50-db.session\",\"path\":\"/h/50-db.session\","
+		"\"session\":true}],\"warnings\":[]}");
 }
 
 static void test_limits(void)
