@@ -11,6 +11,8 @@
 #include "agent/dispatch.h"
 #include "protocol/error.h"
 
+#define MAX_RESULT_BYTES (8 << 20)
+
 struct SfDispatch {
 	const SfCommand *const *families;
 	SfDispatchSettings settings;
@@ -111,12 +113,32 @@ static GBytes *reply_bytes(char *line, bool is_delimited)
 	return g_string_free_to_bytes(reply);
 }
 
+/* @line: (transfer full) */
+static void return_line(SfCall *call, char *line)
+{
+	g_autoptr(GError) error = NULL;
+	size_t size = strlen(line);
+
+	if (size <= MAX_RESULT_BYTES) {
+		end_call(call, reply_bytes(line, call->command->delimited));
+		return;
+	}
+	g_free(line);
+	sf_throw(&error, "the result has %zu bytes, more than the %d that a host may be sent", size,
+		 MAX_RESULT_BYTES);
+	sf_call_fail(call, error);
+}
+
 void sf_call_return(SfCall *call, JsonNode *result)
 {
 	g_autoptr(JsonNode) owned = result;
 
-	end_call(call,
-		 reply_bytes(sf_reply_return(owned, call->request->id), call->command->delimited));
+	return_line(call, sf_reply_return(owned, call->request->id));
+}
+
+void sf_call_return_text(SfCall *call, const char *json)
+{
+	return_line(call, sf_reply_return_text(json, call->request->id));
 }
 
 void sf_call_fail(SfCall *call, const GError *error)

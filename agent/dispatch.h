@@ -73,8 +73,12 @@ const char *sf_call_channel(const SfCall *call);
 void sf_call_on_give_up(SfCall *call, void (*give_up)(SfCall *call, gpointer user_data),
 			gpointer user_data);
 
-/* Exactly one of these ends a call. @result: (transfer full); @error: (transfer none). */
+/* Exactly one of these ends a call. @result: (transfer full); @error: (transfer none). A result
+ * that is longer than 8 MiB becomes an error: libvirt takes a channel with more than 10 for broken.
+ */
 void sf_call_return(SfCall *call, JsonNode *result);
+/* @json: the result as sf_json_write() writes it */
+void sf_call_return_text(SfCall *call, const char *json);
 void sf_call_fail(SfCall *call, const GError *error);
 /* Ends it without a reply (guest-shutdown's success). */
 void sf_call_end_silently(SfCall *call);

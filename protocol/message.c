@@ -111,6 +111,16 @@ char *sf_reply_return(JsonNode *result, JsonNode *id)
 	return finish(out);
 }
 
+char *sf_reply_return_text(const char *result, JsonNode *id)
+{
+	GString *out = g_string_new("{\"return\": ");
+
+	g_string_append(out, result);
+	if (id)
+		append_member(out, "id", id);
+	return finish(out);
+}
+
 static JsonNode *new_string(const char *string)
 {
 	return json_node_init_string(json_node_alloc(), string);

@@ -44,5 +44,7 @@ char *sf_reply_return(JsonNode *result, JsonNode *id);
 /* {"error": {"class": …, "desc": …}}, with @id (nullable) before it. A text of more
  * than 8192 bytes is cut. */
 char *sf_reply_error(const GError *error, JsonNode *id);
+/* The same for a result that is written already, as sf_json_write() writes it. */
+char *sf_reply_return_text(const char *result, JsonNode *id);
 /* {"execute": …, "arguments": …} (arguments nullable) and a newline: what a client sends. */
 char *sf_request_write(const char *command, JsonObject *arguments);

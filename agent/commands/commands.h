@@ -39,6 +39,7 @@ extern const SfCommand sf_statistics_commands[];
 extern const SfCommand sf_network_commands[];
 extern const SfCommand sf_vcpu_commands[];
 extern const SfCommand sf_memory_commands[];
+extern const SfCommand sf_disk_commands[];
 
 /* All of them, NULL-terminated, for sf_dispatch_new() and "-b help". */
 extern const SfCommand *const sf_command_families[];

@@ -140,3 +140,75 @@ def test_while_frozen_no_report_is_made(agent):
     for command in REPORTS:
         assert refused(agent, command).desc == f"Command {command} has been disabled: the agent is in frozen state"
     assert agent.thaw() == 1
+
+
+# ---- filesystems and disks
+
+COVERED = "/mnt/covered"  # qemu-ga tells of what covers it
+
+
+def by_path(entries):
+    return {(entry["mountpoint"], entry["name"]): entry for entry in entries}
+
+
+def test_filesystems_are_told_of_as_by_qemu_ga(guest, make_agent):
+    theirs = by_path(ask_qemu_ga(guest, ["guest-get-fsinfo"])["guest-get-fsinfo"])
+    agent = make_agent(guest).start()
+    ours = by_path(agent.call("guest-get-fsinfo"))
+    assert set(ours) == set(theirs)
+    for key, entry in theirs.items():
+        assert not missing(shape(entry), shape(ours[key])) or "loop" in key[1], key
+        for disk, same in zip(entry["disk"], ours[key]["disk"]):
+            # This qemu-ga has no target of a SCSI disk.
+            assert {**disk, "target": 0} == {name: 0 if name == "target" else value for name, value in same.items()
+                                             if name != "serial"}, key
+        if key[0] != COVERED and "btrfs" not in key[0]:
+            assert (entry["used-bytes"], entry["total-bytes"]) == (ours[key]["used-bytes"], ours[key]["total-bytes"])
+            assert ours[key]["total-bytes-privileged"] >= entry["total-bytes"]
+    disks = {path: [disk["serial"] for disk in entry["disk"] if disk["bus-type"] == "virtio"]
+             for (path, _), entry in ours.items()}
+    # Through a loop device to the disks that hold its file.
+    assert disks["/mnt/xfs"] == disks["/mnt/loop"] == disks["/mnt/loop-inner"] == ["xfs"]
+    # Two devices, of which one lies on the disk ext4-b, on the SCSI controller.
+    assert [disk["bus-type"] for disk in ours["/mnt/btrfs-loops", "loop2"]["disk"]] == ["scsi", "virtio"]
+
+
+def test_disks_are_told_of_as_by_qemu_ga(guest, make_agent):
+    theirs = {entry["name"]: entry for entry in ask_qemu_ga(guest, ["guest-get-disks"])["guest-get-disks"]}
+    agent = make_agent(guest).start()
+    ours = {entry["name"]: entry for entry in agent.call("guest-get-disks")}
+    assert set(ours) == set(theirs)
+    for name, entry in theirs.items():
+        assert not missing(shape(entry), shape(ours[name])), name
+        assert (entry["partition"], entry["dependencies"]) == (ours[name]["partition"], ours[name]["dependencies"])
+    assert ours["/dev/dm-0"]["alias"] == "linear"
+
+
+def test_a_filesystem_that_does_not_answer_is_told_of_without_its_size(guest, agent):
+    guest.run("modprobe fuse; mkdir -p /mnt/dead; truncate -s 1M /run/dead; losetup /dev/loop7 /run/dead")
+    # A filesystem whose process never answers anything.
+    job = guest.spawn("exec 3<>/dev/fuse; mount -i -t fuseblk -o fd=3,rootmode=40000,user_id=0,group_id=0 "
+                      "/dev/loop7 /mnt/dead && echo mounted && exec sleep 1000")
+    try:
+        job.wait_output("mounted")
+        ours = {entry["mountpoint"]: entry for entry in agent.call("guest-get-fsinfo")}
+        assert "used-bytes" not in ours["/mnt/dead"] and ours["/mnt/dead"]["type"] == "fuseblk"
+        # Those behind it in the table, too.
+        assert all("used-bytes" in entry for path, entry in ours.items() if path != "/mnt/dead")
+    finally:
+        guest.run("umount -l /mnt/dead", check=False)
+        job.kill()
+        job.wait()
+        guest.run("rmdir /mnt/dead; losetup -d /dev/loop7; rm /run/dead")
+
+
+def test_many_mounts_are_told_of(guest, agent):
+    guest.run("mkdir -p /run/many; mount -t tmpfs many /run/many; cd /run/many; for i in $(seq 200); do mkdir $i; "
+              "mount --bind /mnt/ext4-a/dir $i; done", timeout=600)
+    try:
+        entries = agent.call("guest-get-fsinfo")
+        many = [entry for entry in entries if entry["mountpoint"].startswith("/run/many/")]
+        assert len(many) == 200
+        assert all({**entry, "mountpoint": ""} == {**many[0], "mountpoint": ""} for entry in many)
+    finally:
+        guest.run("umount -l /run/many; rmdir /run/many", timeout=600)
