@@ -14,6 +14,7 @@
 #include "agent/footprint.h"
 #include "agent/notify.h"
 #include "agent/recovery.h"
+#include "agent/throttle.h"
 #include "protocol/error.h"
 
 #define FLUSH_AT_EXIT_MS 1000
@@ -110,6 +111,7 @@ static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GErro
 		.freeze_timeout_s = config->freeze_timeout_s,
 		.flush_timeout_s = config->flush_timeout_s,
 		.parallel = config->freeze_parallel,
+		.flush_throttle = config->flush_throttle,
 		.accept_foreign = config->foreign_freeze == SF_FOREIGN_ACCEPT,
 		.hooks = hook_settings(config),
 	};
@@ -228,6 +230,7 @@ static bool recover_filesystems(const SfConfig *config, SfRecord *record, GMainL
 	SfPlanSource source = plan_source(config);
 	Recovering recovering = {.loop = loop};
 
+	sf_throttle_recover(source.proc, record);
 	if (!sf_recovery_is_needed(record))
 		return true;
 	SfRecovery *recovery =

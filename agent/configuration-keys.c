@@ -63,6 +63,7 @@ static const Key keys[] = {
 	{"freeze", "max-timeout", KEY_SECONDS, AT(max_timeout_s), 1, DAY_S},
 	{"freeze", "freeze-timeout", KEY_SECONDS, AT(freeze_timeout_s), 1, 3600},
 	{"freeze", "flush-timeout", KEY_SECONDS, AT(flush_timeout_s), 1, 3600},
+	{"freeze", "flush-throttle", KEY_BOOLEAN, AT(flush_throttle)},
 	{"freeze", "include", KEY_PATTERNS, AT(include)},
 	{"freeze", "exclude", KEY_PATTERNS, AT(exclude)},
 	{"freeze", "freeze-parallel", KEY_NUMBER, AT(freeze_parallel), 1, SF_PLAN_MAX_TARGETS},

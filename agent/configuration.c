@@ -82,6 +82,7 @@ static SfConfig *config_new_default(void)
 	config->max_timeout_s = 3600;
 	config->freeze_timeout_s = 30;
 	config->flush_timeout_s = 60;
+	config->flush_throttle = true;
 	config->freeze_parallel = 128;
 	config->hooks_directory = g_strdup(SYSCONFDIR "/snapfreeze/hooks.d");
 	config->hooks_timeout_s = 10;

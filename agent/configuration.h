@@ -44,6 +44,7 @@ typedef struct {
 	unsigned int max_timeout_s;
 	unsigned int freeze_timeout_s;
 	unsigned int flush_timeout_s;
+	bool flush_throttle;
 	char **include; /* (nullable): patterns as SfPlanSource has them */
 	char **exclude; /* (nullable) */
 	unsigned int freeze_parallel;

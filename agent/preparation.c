@@ -11,12 +11,15 @@
 
 #define MAX_TRIES 3
 #define OPEN_TIMEOUT_MS 10000
+/* Of the flush's time-out; the rest is for the flush itself. */
+#define THROTTLE_SHARE_PERCENT 75
 
 struct SfPreparation {
 	const SfSessionSettings *settings;
 	SfFreezerLink *link;
 	SfRecord *record;
 	SfHooks *hooks;
+	SfThrottle *throttle;
 	int64_t id;
 	char *channel, *label;
 	char **mountpoints;
@@ -29,6 +32,7 @@ struct SfPreparation {
 	guint idle;
 	unsigned int tries;
 	uint64_t flush_ms;
+	uint64_t flush_begun_ms; /* CLOCK_BOOTTIME */
 	bool is_handed_over;
 	bool has_run_hooks;
 	bool is_dropping; /* the freezer drops the plan, since it is not true any more */
@@ -82,8 +86,21 @@ static bool count_try(SfPreparation *preparation, GError **error)
 
 static bool flush(SfPreparation *preparation, GError **error)
 {
+	uint64_t passed_ms = sf_boottime_ms() - preparation->flush_begun_ms;
+	uint64_t timeout_ms = preparation->settings->flush_timeout_s * 1000ull;
+
 	return sf_freezer_link_send_flush(preparation->link,
-					  preparation->settings->flush_timeout_s * 1000ull, error);
+					  timeout_ms > passed_ms ? timeout_ms - passed_ms : 1,
+					  error);
+}
+
+static void on_low_before(gpointer user_data)
+{
+	SfPreparation *preparation = user_data;
+	g_autoptr(GError) error = NULL;
+
+	if (!flush(preparation, &error))
+		finish(preparation, error);
 }
 
 static bool hand_over(SfPreparation *preparation, GError **error)
@@ -93,9 +110,17 @@ static bool hand_over(SfPreparation *preparation, GError **error)
 	sf_record_begin(preparation->record, preparation->id, preparation->channel,
 			preparation->label, preparation->plan);
 	preparation->is_handed_over = true;
-	return sf_freezer_link_send_plan(preparation->link, preparation->plan, settings->parallel,
-					 settings->accept_foreign, error) &&
-	       flush(preparation, error);
+	if (!sf_freezer_link_send_plan(preparation->link, preparation->plan, settings->parallel,
+				       settings->accept_foreign, error))
+		return false;
+	/* A flush in the midst of an endless load would only add to what the disks must do, and
+	 * fill their queues, in which everybody's small writes then wait. So where there is such a
+	 * load, what is dirty comes down first. */
+	preparation->flush_begun_ms = sf_boottime_ms();
+	sf_throttle_begin(preparation->throttle,
+			  settings->flush_timeout_s * 1000ull * THROTTLE_SHARE_PERCENT / 100);
+	sf_throttle_wait(preparation->throttle, on_low_before, preparation);
+	return true;
 }
 
 static bool go_on_opened(SfPreparation *preparation, GError **error)
@@ -154,9 +179,9 @@ static bool begin(SfPreparation *preparation, GError **error)
 }
 
 SfPreparation *sf_preparation_start(const SfSessionSettings *settings, SfFreezerLink *link,
-				    SfRecord *record, SfHooks *hooks, int64_t id,
-				    const SfFreezeRequest *request, SfPreparationDone done,
-				    gpointer user_data)
+				    SfRecord *record, SfHooks *hooks, SfThrottle *throttle,
+				    int64_t id, const SfFreezeRequest *request,
+				    SfPreparationDone done, gpointer user_data)
 {
 	SfPreparation *preparation = g_new0(SfPreparation, 1);
 
@@ -164,6 +189,7 @@ SfPreparation *sf_preparation_start(const SfSessionSettings *settings, SfFreezer
 	preparation->link = link;
 	preparation->record = record;
 	preparation->hooks = hooks;
+	preparation->throttle = throttle;
 	preparation->id = id;
 	preparation->channel = g_strdup(request->channel);
 	preparation->label = g_strdup(request->label);
@@ -183,6 +209,7 @@ void sf_preparation_free(SfPreparation *preparation)
 	if (preparation->opener)
 		sf_opener_cancel(preparation->opener);
 	sf_hooks_stop(preparation->hooks);
+	sf_throttle_stop(preparation->throttle);
 	sf_plan_free(preparation->plan);
 	sf_evidence_free(preparation->evidence);
 	g_strfreev(preparation->mountpoints);
@@ -197,6 +224,7 @@ static void on_hooks_done(const GError *failure, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 
 	preparation->has_run_hooks = true;
+	preparation->flush_begun_ms = sf_boottime_ms();
 	if (failure)
 		finish(preparation, failure);
 	else if (sf_hooks_freezes(preparation->hooks)->len == 0)
@@ -220,15 +248,24 @@ static void go_on_flushed(SfPreparation *preparation)
 		finish(preparation, error);
 	} else {
 		preparation->is_dropping = true;
+		sf_throttle_restore(preparation->throttle);
 		sf_freezer_link_send_thaw(preparation->link, SF_END_REQUEST);
 	}
+}
+
+/* Where an endless load has begun during the flush, this comes later than its end. */
+static void on_low_after(gpointer user_data)
+{
+	SfPreparation *preparation = user_data;
+
+	preparation->flush_ms += sf_boottime_ms() - preparation->flush_begun_ms;
+	go_on_flushed(preparation);
 }
 
 bool sf_preparation_take_message(SfPreparation *preparation, const struct sf_message *message)
 {
 	if (message->kind == SF_MESSAGE_FLUSHED) {
-		preparation->flush_ms += message->value;
-		go_on_flushed(preparation);
+		sf_throttle_wait(preparation->throttle, on_low_after, preparation);
 		return true;
 	}
 	if (!preparation->is_dropping)

@@ -7,6 +7,7 @@
 #include "agent/evidence.h"
 #include "agent/freezer-link.h"
 #include "agent/session.h"
+#include "agent/throttle.h"
 
 /**
  * SfPreparation: all of a freeze that happens before the first FIFREEZE: plan, open, hand over to
@@ -23,13 +24,15 @@ typedef void (*SfPreparationDone)(const GError *error, gpointer user_data);
  * sf_preparation_start:
  * @hooks: with nothing under way; must outlive it
  * @id: of the freeze, for the record
+ * @throttle: looks on at the flush; what it has limited then is left so, for it is to hold until
+ * all is frozen
  *
  * @done is called once, never before this returns.
  */
 SfPreparation *sf_preparation_start(const SfSessionSettings *settings, SfFreezerLink *link,
-				    SfRecord *record, SfHooks *hooks, int64_t id,
-				    const SfFreezeRequest *request, SfPreparationDone done,
-				    gpointer user_data);
+				    SfRecord *record, SfHooks *hooks, SfThrottle *throttle,
+				    int64_t id, const SfFreezeRequest *request,
+				    SfPreparationDone done, gpointer user_data);
 /* A hook that runs is stopped; those that were told to freeze are the session's to tell to thaw. */
 void sf_preparation_free(SfPreparation *preparation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfPreparation, sf_preparation_free)

@@ -58,6 +58,7 @@ static void close_freeze(SfSession *session)
 void sf_session_close(SfSession *session)
 {
 	g_clear_pointer(&session->preparation, sf_preparation_free);
+	sf_throttle_restore(session->throttle);
 	/* What a recovery found was another agent's freeze, and is told by the record. */
 	if (!session->recovery)
 		close_freeze(session);

@@ -24,6 +24,7 @@ struct SfSession {
 	SfFreezerLink *link; /* NULL where the freezer is gone; the next freeze starts a new one */
 	SfRescue *rescue;
 	SfRecovery *recovery;
+	SfThrottle *throttle;
 	SfPreparation *preparation;
 	SfHooks *hooks;
 	SfPlan *plan;

@@ -41,6 +41,7 @@ void sf_session_rescue(SfSession *session)
 	g_autofree int *fds = g_new(int, count + 1);
 
 	g_clear_pointer(&session->preparation, sf_preparation_free);
+	sf_throttle_restore(session->throttle);
 	for (uint32_t i = 0; i < count; i++)
 		fds[i] = session->plan && i < session->plan->targets->len
 				 ? ((SfTarget *)g_ptr_array_index(session->plan->targets, i))->fd

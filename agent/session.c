@@ -80,6 +80,8 @@ static void on_hook_lost(const char *why, gpointer user_data)
 
 static void on_frozen(SfSession *session, const struct sf_message *message)
 {
+	/* The freezer has done so; here it is noted. */
+	sf_throttle_restore(session->throttle);
 	/* One that ended a moment ago may not have been heard of yet. */
 	if (!sf_hooks_hold(session->hooks)) {
 		on_hook_lost("a session hook ended before all was frozen", session);
@@ -230,8 +232,8 @@ void sf_session_prepare(SfSession *session, const SfFreezeRequest *request, GErr
 	if (sf_session_ensure_freezer(session, error))
 		session->preparation =
 			sf_preparation_start(&session->settings, session->link, session->record,
-					     session->hooks, session->outcome.id, request,
-					     on_prepared, session);
+					     session->hooks, session->throttle, session->outcome.id,
+					     request, on_prepared, session);
 }
 
 static gboolean on_drop_unsent(gpointer user_data)
@@ -362,6 +364,10 @@ SfSession *sf_session_new(const SfSessionSettings *settings, SfRecord *record, S
 	sf_waiters_init(&session->waiters);
 	sf_outcome_init(&session->outcome);
 	session->hooks = sf_hooks_new(&settings->hooks, record, on_hook_lost, session);
+	/* A rehearsal leaves the machine's settings alone: it has no freeze that would wait. */
+	session->throttle = sf_throttle_new(settings->source.proc, record,
+					    settings->flush_throttle && !settings->rehearse);
+	sf_throttle_recover(settings->source.proc, record);
 	if (sf_recovery_is_needed(record)) {
 		sf_session_recover(session);
 	} else if (!sf_session_ensure_freezer(session, error)) {
@@ -387,6 +393,7 @@ void sf_session_free(SfSession *session)
 		g_source_remove(session->release_source);
 	sf_preparation_free(session->preparation);
 	sf_hooks_free(session->hooks);
+	sf_throttle_free(session->throttle);
 	sf_recovery_free(session->recovery);
 	sf_rescue_free(session->rescue);
 	sf_freezer_link_free(session->link);

@@ -29,6 +29,7 @@ typedef struct {
 	unsigned int parallel;
 	bool accept_foreign;
 	SfHookSettings hooks;
+	bool flush_throttle; /* whether dirty memory may be limited while flushing */
 } SfSessionSettings;
 
 typedef struct {

@@ -35,13 +35,13 @@ static void start(struct sf_core *core, unsigned int index, enum sf_job job)
 {
 	core->targets[index].job = job;
 	core->running++;
-	core->starts[core->start_count++] = (struct sf_action){SF_ACTION_START, job, index};
+	core->starts[core->start_count++] = (struct sf_start){job, index};
 }
 
 static void begin_event(struct sf_core *core)
 {
 	core->start_count = core->tell_count = 0;
-	core->forget = core->leave = false;
+	core->restore = core->forget = core->leave = false;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -58,6 +58,7 @@ static void begin_ending(struct sf_core *core, enum sf_end reason, int index, in
 	core->phase = SF_PHASE_ENDING;
 	core->reason = reason;
 	core->told_draining = false;
+	core->restore = true;
 	tell(core, SF_MESSAGE_ENDING, index, error);
 }
 
@@ -90,6 +91,7 @@ static void advance_freezing(struct sf_core *core, struct sf_clock now)
 	if (core->next < core->count || core->running > 0)
 		return;
 	core->phase = SF_PHASE_FROZEN;
+	core->restore = true;
 	core->deadline_ms = earlier(now.boottime_ms + core->lease_ms, core->maximum_ms);
 	tell_lease(core, SF_MESSAGE_FROZEN, now);
 }
@@ -160,12 +162,13 @@ static void advance(struct sf_core *core, struct sf_clock now)
 		core->leave = true;
 }
 
-static bool take_plan(struct sf_core *core, const struct sf_message *message)
+static bool take_plan(struct sf_core *core, const struct sf_message *message, struct sf_clock now)
 {
 	if (core->phase != SF_PHASE_IDLE || message->count > SF_RECORD_MAX_ENTRIES ||
 	    message->value == 0)
 		return false;
 	core->phase = SF_PHASE_LOADED;
+	core->heartbeat_until_ms = now.monotonic_ms + SF_HEARTBEAT_LIMIT_MS;
 	core->count = message->count;
 	core->parallel = earlier(message->value, SF_RECORD_MAX_ENTRIES);
 	core->accept_foreign = message->flag;
@@ -253,7 +256,7 @@ static bool take_message(struct sf_core *core, const struct sf_message *message,
 		return false;
 	switch (message->kind) {
 	case SF_MESSAGE_PLAN:
-		return take_plan(core, message);
+		return take_plan(core, message, now);
 	case SF_MESSAGE_TARGETS:
 		return take_targets(core, message, fd_count);
 	case SF_MESSAGE_EDGES:
@@ -349,18 +352,38 @@ static void tick_ending(struct sf_core *core, struct sf_clock now)
 	}
 }
 
+static bool is_preparing(const struct sf_core *core)
+{
+	return core->phase >= SF_PHASE_LOADED && core->phase <= SF_PHASE_FLUSHED;
+}
+
+static bool holds_writers(const struct sf_core *core)
+{
+	return core->phase == SF_PHASE_FREEZING || core->phase == SF_PHASE_FROZEN;
+}
+
+/* Nothing is frozen yet, so a hung agent may go on when it wakes up; but writers must not be slowed
+ * down until then. */
+static void miss_heartbeat(struct sf_core *core)
+{
+	core->restore = true;
+	core->heartbeat_until_ms = UINT64_MAX;
+}
+
 void sf_core_tick(struct sf_core *core, struct sf_clock now)
 {
 	begin_event(core);
-	bool holds_writers = core->phase == SF_PHASE_FREEZING || core->phase == SF_PHASE_FROZEN;
+	bool is_missed = now.monotonic_ms >= core->heartbeat_until_ms;
 	bool has_timeout = core->phase == SF_PHASE_FLUSHING || core->phase == SF_PHASE_FREEZING;
 
 	if (core->phase == SF_PHASE_FROZEN && now.boottime_ms >= core->deadline_ms)
 		begin_ending(core, SF_END_DEADLINE, -1, 0);
 	if (has_timeout && now.boottime_ms >= core->until_ms)
 		begin_ending(core, SF_END_TIMEOUT, (int)first_running(core), ETIMEDOUT);
-	if (holds_writers && now.monotonic_ms >= core->heartbeat_until_ms)
+	if (is_missed && holds_writers(core))
 		begin_ending(core, SF_END_HEARTBEAT, -1, 0);
+	else if (is_missed && is_preparing(core))
+		miss_heartbeat(core);
 	if (core->phase == SF_PHASE_ENDING)
 		tick_ending(core, now);
 	advance(core, now);
@@ -369,7 +392,7 @@ void sf_core_tick(struct sf_core *core, struct sf_clock now)
 void sf_core_agent_gone(struct sf_core *core, struct sf_clock now)
 {
 	begin_event(core);
-	core->agent_gone = true;
+	core->agent_gone = core->restore = true;
 	/* Before the first FIFREEZE there is nothing to undo, and a flush needs no witness. */
 	if (core->phase < SF_PHASE_FREEZING)
 		core->phase = SF_PHASE_IDLE;
@@ -402,7 +425,7 @@ struct sf_clock sf_core_wake_at(const struct sf_core *core)
 		at.boottime_ms = core->deadline_ms;
 	else if (core->phase == SF_PHASE_ENDING)
 		at.boottime_ms = next_thaw_check(core);
-	if (core->phase == SF_PHASE_FREEZING || core->phase == SF_PHASE_FROZEN)
+	if (is_preparing(core) || holds_writers(core))
 		at.monotonic_ms = core->heartbeat_until_ms;
 	return at;
 }

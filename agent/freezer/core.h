@@ -37,16 +37,9 @@ struct sf_target {
 	uint64_t since_ms;        /* when its thaw began or last failed */
 };
 
-enum sf_action_kind {
-	SF_ACTION_START,  /* @job on target @index */
-	SF_ACTION_TELL,   /* @message to the agent */
-	SF_ACTION_FORGET, /* the plan is done: close its fds, end its threads */
-	SF_ACTION_LEAVE,  /* nothing is frozen and the agent is gone: exit */
-};
-
-struct sf_action {
-	uint8_t kind; /* enum sf_action_kind */
-	uint8_t job;
+/* A job to be given to a target's thread. */
+struct sf_start {
+	uint8_t job; /* enum sf_job */
 	uint16_t index;
 };
 
@@ -82,21 +75,24 @@ struct sf_core {
 	enum sf_end reason; /* of the ending */
 	uint64_t
 		until_ms; /* flush-timeout or freeze-timeout; CLOCK_BOOTTIME, as all but the next */
-	uint64_t
-		heartbeat_until_ms; /* CLOCK_MONOTONIC: a suspended guest's agent cannot send any */
+	uint64_t heartbeat_until_ms; /* CLOCK_MONOTONIC: a suspended guest's agent cannot send any;
+					UINT64_MAX: it was missed before the freeze */
 	uint64_t deadline_ms, maximum_ms;
 	uint64_t freeze_timeout_ms, lease_ms;
 
-	/* What the last event asked for, in order: the starts, then the tells, then the end. */
+	/* What the last event asked for, in order: the starts, restore, forget, the tells, leave.
+	 */
 	unsigned int start_count, tell_count;
-	bool forget, leave;
+	bool restore; /* the limits of dirty memory, where they were lowered */
+	bool forget;  /* the plan is done: close its fds, end its threads */
+	bool leave;   /* nothing is frozen and the agent is gone: exit */
 	struct sf_tell tells[SF_CORE_MAX_TELLS];
 
 	/* Last, since they are only needed while there is a plan: the loop gives their memory back
 	 * between freezes. */
 	struct sf_target targets[SF_RECORD_MAX_ENTRIES];
 	struct sf_core_edge edges[SF_MAX_EDGES];
-	struct sf_action starts[SF_RECORD_MAX_ENTRIES];
+	struct sf_start starts[SF_RECORD_MAX_ENTRIES];
 };
 
 struct sf_clock {

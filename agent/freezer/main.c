@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "agent/freezer/core.h"
+#include "agent/freezer/limits.h"
 #include "agent/freezer/messages.h"
 #include "agent/freezer/worker.h"
 
@@ -39,6 +40,7 @@ static struct freezer {
 	struct sf_core core;
 	struct sf_workers workers;
 	struct sf_record *record;
+	struct sf_limits limits;
 	struct pollfd polled[ON_COUNT];
 	uint64_t phase_began_us; /* of flush or freeze, for the answer */
 	bool may_be_paged;       /* a rehearsal without the right to lock memory */
@@ -155,6 +157,9 @@ static void carry_out(void)
 
 	for (unsigned int i = 0; i < f->core.start_count; i++)
 		sf_worker_give(&f->workers.workers[f->core.starts[i].index], f->core.starts[i].job);
+	/* Before anybody hears of it. What fails here the agent tries again, or its next start. */
+	if (f->core.restore)
+		(void)sf_limits_restore(&f->limits);
 	/* Whoever hears that it is over may unmount what we held; the threads, which have nothing
 	 * left to do, end while that is told. */
 	if (f->core.forget)
@@ -390,6 +395,8 @@ int main(int argc, char **argv)
 	sf_core_init(&freezer.core);
 	if (!map_record() || !open_events((pid_t)strtol(argv[1], NULL, 10)))
 		return fail("is started by snapfreeze-agent, not by hand\n");
+	/* Where they cannot be opened the agent cannot lower them either. */
+	(void)sf_limits_open(&freezer.limits, "/proc", &freezer.record->limits);
 	why = lock_down(rehearse);
 	if (why)
 		return fail(why);

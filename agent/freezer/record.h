@@ -63,6 +63,21 @@ struct sf_record_hook {
 	uint64_t start; /* start time of that process */
 };
 
+/* Of the limits of dirty memory while a flush has them lowered (agent/freezer/limits.h). */
+enum sf_limit { SF_LIMIT_DIRTY, SF_LIMIT_BACKGROUND, SF_LIMIT_COUNT };
+
+struct sf_record_limit {
+	_Atomic uint64_t old_bytes, old_ratio; /* to restore; bytes 0: the ratio was in force */
+	_Atomic uint64_t ours; /* bytes that we wrote last; restored only where still in force */
+	_Atomic uint64_t next; /* that we are about to write */
+};
+
+/* Written by the agent's throttle; read by whoever restores. */
+struct sf_record_limits {
+	struct sf_record_limit limits[SF_LIMIT_COUNT];
+	_Atomic uint32_t are_saved; /* what to restore is there; a limit may be lowered */
+};
+
 struct sf_record {
 	char magic[8];
 	uint32_t size;  /* sizeof(struct sf_record): another version's record is not ours to read */
@@ -74,8 +89,9 @@ struct sf_record {
 	int64_t id;             /* of the freeze; 0: there was none */
 	char channel[64];       /* that asked for it */
 	char label[128];
-	uint32_t verdict;          /* enum sf_verdict, of the agent that saw the thaw */
-	char reason[256];          /* of SF_VERDICT_INCONSISTENT */
+	uint32_t verdict; /* enum sf_verdict, of the agent that saw the thaw */
+	char reason[256]; /* of SF_VERDICT_INCONSISTENT */
+	struct sf_record_limits limits;
 	_Atomic uint32_t end;      /* enum sf_end */
 	_Atomic uint64_t begun_ms; /* CLOCK_BOOTTIME: first FIFREEZE */
 	_Atomic uint64_t ended_ms; /* CLOCK_BOOTTIME: when the thaw began */

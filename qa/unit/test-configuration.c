@@ -86,6 +86,7 @@ static void test_defaults(Fixture *fixture, gconstpointer data)
 	g_assert_cmpuint(config->max_timeout_s, ==, 3600);
 	g_assert_cmpuint(config->freeze_timeout_s, ==, 30);
 	g_assert_cmpuint(config->flush_timeout_s, ==, 60);
+	g_assert_true(config->flush_throttle);
 	g_assert_cmpuint(config->freeze_parallel, ==, 128);
 	g_assert_cmpint(config->foreign_freeze, ==, SF_FOREIGN_FAIL);
 	g_assert_cmpuint(config->channels->len, ==, 0);
@@ -117,6 +118,7 @@ static const char every_key[] = "# all of them\n"
 				"max-timeout=2h\n"
 				"freeze-timeout=1m\n"
 				"flush-timeout=7\n"
+				"flush-throttle=false\n"
 				"include=/srv/*;\n"
 				"exclude=/mnt/a\\;b;type:vfat;device:/dev/sdb1;\n"
 				"freeze-parallel=1\n"
@@ -146,6 +148,7 @@ static void assert_every_key(const SfConfig *config)
 	g_assert_cmpuint(config->max_timeout_s, ==, 7200);
 	g_assert_cmpuint(config->freeze_timeout_s, ==, 60);
 	g_assert_cmpuint(config->flush_timeout_s, ==, 7);
+	g_assert_false(config->flush_throttle);
 	assert_list(config->include, "/srv/*");
 	assert_list(config->exclude, "/mnt/a;b type:vfat device:/dev/sdb1");
 	g_assert_cmpuint(config->freeze_parallel, ==, 1);
@@ -298,7 +301,8 @@ static const struct {
 	{"[nowhere]\nx=1\n", "1: [nowhere]: unknown group"},
 	{"[hooks]\ntimeout=0\n", "2: timeout: 0 is not within 1 and 3600"},
 	{"[hooks]\ndirectory=\n", "2: directory: is empty"},
-	{"[freeze]\nflush-throttle=yes\n", "2: flush-throttle: unknown key"},
+	{"[freeze]\nflush-throttle=perhaps\n", "2: flush-throttle: must be true or false"},
+	{"[freeze]\nflush-trickle=yes\n", "2: flush-trickle: unknown key"},
 	{"[general]\ntimeout=3\n", "2: timeout: unknown key"},
 	{"verbose=true\n", "1: stands before the first group: verbose=true"},
 	{"[general]\nverbose\n", "2: neither a key, a group nor a comment: verbose"},

@@ -21,6 +21,7 @@ typedef struct {
 	struct sf_tell tells[64];
 	unsigned int tell_count;
 	bool is_forgotten, has_left;
+	bool has_restored; /* the limits of dirty memory, at the last event */
 } Rig;
 
 static void hear(Rig *rig)
@@ -38,6 +39,7 @@ static void hear(Rig *rig)
 		rig->tells[rig->tell_count++] = core->tells[i];
 		rig->last_tell = core->tells[i].kind;
 	}
+	rig->has_restored = core->restore;
 	rig->is_forgotten |= core->forget;
 	rig->has_left |= core->leave;
 }
@@ -445,6 +447,7 @@ static void test_dead_agent_in_every_phase(void)
 		g_assert_cmpint(rig->core->phase, ==, phase);
 		sf_core_agent_gone(rig->core, rig->now);
 		hear(rig);
+		g_assert_true(rig->has_restored);
 		if (phase < SF_PHASE_FREEZING) {
 			g_assert_true(rig->has_left);
 		} else {
@@ -513,6 +516,76 @@ static void test_foreign_thaw_ends_it_too(void)
 	rig_free(rig);
 }
 
+/* The limits of dirty memory stay low until the last filesystem is frozen, and no longer. */
+static void test_limits_are_restored_once_frozen(void)
+{
+	Rig *rig = rig_new(2, 128, NULL, 0, -1);
+
+	rig_flush(rig);
+	g_assert_false(rig->has_restored);
+	rig_begin_freeze(rig);
+	rig_done(rig, 0, 0);
+	g_assert_false(rig->has_restored);
+	rig_done(rig, 1, 0);
+	g_assert_true(rig->has_restored);
+	g_assert_cmpuint(rig->last_tell, ==, SF_MESSAGE_FROZEN);
+	rig_free(rig);
+}
+
+static void test_limits_are_restored_at_every_ending(void)
+{
+	struct sf_message thaw = {.kind = SF_MESSAGE_THAW, .reason = SF_END_REQUEST};
+	Rig *rig = rig_new(1, 128, NULL, 0, -1);
+
+	/* Given up, from before the flush to the freeze. */
+	g_assert_true(rig_say(rig, thaw, 0));
+	g_assert_true(rig->has_restored);
+	rig_free(rig);
+	rig = rig_new(1, 128, NULL, 0, -1);
+	rig_flush(rig);
+	g_assert_true(rig_say(rig, thaw, 0));
+	g_assert_true(rig->has_restored);
+	rig_free(rig);
+	/* A flush that hangs, a freeze that fails. */
+	rig = rig_new(1, 128, NULL, 0, -1);
+	g_assert_true(
+		rig_say(rig, (struct sf_message){.kind = SF_MESSAGE_FLUSH, .value = 5000}, 0));
+	rig_pass(rig, 5000);
+	g_assert_true(rig->has_restored);
+	rig_free(rig);
+	rig = rig_new(1, 128, NULL, 0, -1);
+	rig_flush(rig);
+	rig_begin_freeze(rig);
+	rig_done(rig, 0, EIO);
+	g_assert_true(rig->has_restored);
+	rig_free(rig);
+}
+
+/* A hung agent restores nothing itself, and nothing is frozen that it could be told of. */
+static void test_limits_are_restored_where_the_agent_hangs_before_the_freeze(void)
+{
+	for (int flushed = 0; flushed < 2; flushed++) {
+		Rig *rig = rig_new(1, 128, NULL, 0, -1);
+		if (flushed)
+			rig_flush(rig);
+		unsigned int tells = rig->tell_count;
+		g_assert_cmpuint(sf_core_wake_at(rig->core).monotonic_ms, ==,
+				 rig->now.monotonic_ms + 10000);
+		rig_pass(rig, 9999);
+		g_assert_false(rig->has_restored);
+		rig_pass(rig, 1);
+		g_assert_true(rig->has_restored);
+		g_assert_cmpuint(sf_core_wake_at(rig->core).monotonic_ms, ==, UINT64_MAX);
+		/* When it wakes up, all goes on. */
+		g_assert_cmpuint(rig->tell_count, ==, tells);
+		rig_say(rig, (struct sf_message){.kind = SF_MESSAGE_HEARTBEAT}, 0);
+		if (!flushed)
+			rig_flush(rig);
+		rig_begin_freeze(rig);
+		rig_free(rig);
+	}
+}
+
 static void test_late_extend_is_harmless(void)
 {
 	Rig *rig = rig_frozen(1);
@@ -549,6 +622,12 @@ int main(int argc, char **argv)
 	g_test_add_func("/core/slow-thaw-holds-nobody-up", test_slow_thaw_holds_nobody_up);
 	g_test_add_func("/core/failing-thaw-is-tried-again", test_failing_thaw_is_tried_again);
 	g_test_add_func("/core/foreign-thaw-ends-it-too", test_foreign_thaw_ends_it_too);
+	g_test_add_func("/core/limits-are-restored-once-frozen",
+			test_limits_are_restored_once_frozen);
+	g_test_add_func("/core/limits-are-restored-at-every-ending",
+			test_limits_are_restored_at_every_ending);
+	g_test_add_func("/core/limits-are-restored-where-the-agent-hangs-before-the-freeze",
+			test_limits_are_restored_where_the_agent_hangs_before_the_freeze);
 	g_test_add_func("/core/late-extend-is-harmless", test_late_extend_is_harmless);
 	return g_test_run();
 }
