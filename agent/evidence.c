@@ -20,6 +20,7 @@ struct SfEvidence {
 	struct libmnt_monitor *monitor;
 	int monitor_fd;
 	SfCounters *counters;
+	GHashTable *held; /* set of char*: superblocks that stay what they are, being open */
 	GArray *before;
 };
 
@@ -49,6 +50,7 @@ void sf_evidence_free(SfEvidence *evidence)
 	if (evidence->monitor)
 		mnt_unref_monitor(evidence->monitor);
 	sf_counters_free(evidence->counters);
+	g_clear_pointer(&evidence->held, g_hash_table_unref);
 	g_clear_pointer(&evidence->before, g_array_unref);
 	g_free(evidence);
 }
@@ -65,16 +67,23 @@ bool sf_evidence_table_changed(SfEvidence *evidence)
 
 bool sf_evidence_open(SfEvidence *evidence, const SfPlan *plan, GError **error)
 {
+	g_clear_pointer(&evidence->held, g_hash_table_unref);
+	evidence->held = sf_superblocks_find_held(evidence->source, plan);
 	evidence->counters = sf_counters_open(plan, evidence->source->sys, error);
 	return evidence->counters != NULL;
 }
 
-static bool knows_device(const SfPlan *plan, SfDevice device)
+/* Of keys that lie in the plan. */
+static GHashTable *collect_devices(const SfPlan *plan)
 {
-	for (guint i = 0; i < plan->targets->len; i++)
-		if (((const SfTarget *)g_ptr_array_index(plan->targets, i))->device == device)
-			return true;
-	return false;
+	GHashTable *devices = g_hash_table_new(g_int64_hash, g_int64_equal);
+
+	for (guint i = 0; i < plan->targets->len; i++) {
+		SfTarget *target = g_ptr_array_index(plan->targets, i);
+
+		g_hash_table_add(devices, &target->device);
+	}
+	return devices;
 }
 
 /* What a plan made now would freeze and the one that was made does not. No plan is made: what has
@@ -84,6 +93,7 @@ static void blame_new_superblocks(const SfPlanSource *source, const SfPlan *plan
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(SfMounts) now = sf_mounts_read(source->mountinfo, &error);
+	g_autoptr(GHashTable) planned = collect_devices(plan);
 	SfLeftOutReason reason;
 
 	if (!now) {
@@ -96,7 +106,7 @@ static void blame_new_superblocks(const SfPlanSource *source, const SfPlan *plan
 		const GPtrArray *superblock = sf_mounts_of_device(now, mount->device);
 
 		if (g_ptr_array_index(superblock, 0) == mount &&
-		    !knows_device(plan, mount->device) &&
+		    !g_hash_table_contains(planned, &mount->device) &&
 		    !sf_left_out_find_reason(source, superblock, &reason))
 			sf_outcome_blame(outcome, "'%s' (%s) is writable and was not frozen",
 					 mount->path, mount->fstype);
@@ -120,11 +130,13 @@ static void blame_hidden_superblocks(SfEvidence *evidence, const SfPlan *plan, S
 
 	if (!plan->is_whole)
 		return;
-	g_autoptr(GPtrArray) unknown = sf_superblocks_find_unknown(source, plan->mounts);
+	g_autoptr(GPtrArray) unknown =
+		sf_superblocks_find_unknown(source, plan->mounts, evidence->held);
 	if (unknown->len == 0)
 		return;
 	g_autoptr(SfMounts) now = sf_mounts_read(source->mountinfo, NULL);
-	g_autoptr(GPtrArray) unknown_now = now ? sf_superblocks_find_unknown(source, now) : NULL;
+	g_autoptr(GPtrArray) unknown_now =
+		now ? sf_superblocks_find_unknown(source, now, evidence->held) : NULL;
 	for (guint i = 0; i < unknown->len; i++) {
 		const char *name = g_ptr_array_index(unknown, i);
 		if (!unknown_now ||

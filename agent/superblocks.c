@@ -8,9 +8,22 @@
 #include "agent/superblocks.h"
 #include "agent/sysfs.h"
 
+static char *describe(const char *fstype, const char *name)
+{
+	return g_strdup_printf("%s on %s", fstype, name);
+}
+
+static bool is_held(GHashTable *held, const char *fstype, const char *name)
+{
+	g_autofree char *text = describe(fstype, name);
+
+	return held && g_hash_table_contains(held, text);
+}
+
 /* A folder per superblock, named after its device; other names ("features") are no devices. */
 static void find_by_device(const SfPlanSource *source, SfBlockdevs *blockdevs,
-			   const SfMounts *mounts, const char *fstype, GPtrArray *unknown)
+			   const SfMounts *mounts, GHashTable *held, const char *fstype,
+			   GPtrArray *unknown)
 {
 	g_autofree char *folder = g_build_filename(source->sys, "fs", fstype, NULL);
 	g_autoptr(GPtrArray) names = sf_sysfs_list(folder);
@@ -19,9 +32,10 @@ static void find_by_device(const SfPlanSource *source, SfBlockdevs *blockdevs,
 		const char *name = g_ptr_array_index(names, i);
 		SfDevice device;
 
-		if (sf_blockdevs_find_name(blockdevs, name, &device) &&
+		if (!is_held(held, fstype, name) &&
+		    sf_blockdevs_find_name(blockdevs, name, &device) &&
 		    !sf_mounts_of_device(mounts, device))
-			g_ptr_array_add(unknown, g_strdup_printf("%s on %s", fstype, name));
+			g_ptr_array_add(unknown, describe(fstype, name));
 	}
 }
 
@@ -73,15 +87,34 @@ static int compare_texts(gconstpointer a, gconstpointer b)
 	return g_strcmp0(*(char *const *)a, *(char *const *)b);
 }
 
-GPtrArray *sf_superblocks_find_unknown(const SfPlanSource *source, const SfMounts *mounts)
+GPtrArray *sf_superblocks_find_unknown(const SfPlanSource *source, const SfMounts *mounts,
+				       GHashTable *held)
 {
 	static const char *const fstypes[] = {"ext4", "f2fs", "xfs"};
 	GPtrArray *unknown = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(SfBlockdevs) blockdevs = sf_blockdevs_new(source->sys, source->dev);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(fstypes); i++)
-		find_by_device(source, blockdevs, mounts, fstypes[i], unknown);
+		find_by_device(source, blockdevs, mounts, held, fstypes[i], unknown);
 	find_btrfs(source, blockdevs, mounts, unknown);
 	g_ptr_array_sort(unknown, compare_texts);
 	return unknown;
+}
+
+GHashTable *sf_superblocks_find_held(const SfPlanSource *source, const SfPlan *plan)
+{
+	GHashTable *held = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+	for (guint i = 0; i < plan->targets->len; i++) {
+		const SfTarget *target = g_ptr_array_index(plan->targets, i);
+		g_autofree char *link = g_strdup_printf("%s/dev/block/%u:%u", source->sys,
+							SF_DEVICE_MAJOR(target->device),
+							SF_DEVICE_MINOR(target->device));
+		g_autofree char *folder = g_file_read_link(link, NULL);
+		g_autofree char *name = folder ? g_path_get_basename(folder) : NULL;
+
+		if (name && target->fd >= 0)
+			g_hash_table_add(held, describe(target->fstype, name));
+	}
+	return held;
 }

@@ -83,7 +83,7 @@ static void check_capability(const SfPlanSource *source, GPtrArray *warnings)
 static void check_superblocks(const SfPlanSource *source, const SfMounts *mounts,
 			      GPtrArray *warnings)
 {
-	g_autoptr(GPtrArray) unknown = sf_superblocks_find_unknown(source, mounts);
+	g_autoptr(GPtrArray) unknown = sf_superblocks_find_unknown(source, mounts, NULL);
 
 	for (guint i = 0; i < unknown->len; i++)
 		warn(warnings, "%s is in use, but no mount shows it: it is not frozen",

@@ -2,10 +2,12 @@
 /* agent/plan: what is frozen, through which mount, in which order, and what is not and why. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "agent/hook-list.h"
 #include "agent/plan.h"
+#include "agent/superblocks.h"
 #include "qa/unit/fake-machine.h"
 
 /* A machine with one disk of four partitions; the root is the first. */
@@ -603,6 +605,33 @@ static void test_many_mounts(void)
 	check_many_mounts(50000);
 }
 
+/* What is open keeps its device, so it is known without a look; all else is looked at. */
+static void test_held_superblocks(void)
+{
+	g_autoptr(FakeMachine) machine =
+		machine_new("30 20 253:2 / /data rw - ext4 /dev/vda2 rw\n");
+	g_autoptr(SfPlan) plan = plan_new(machine);
+	g_autoptr(GHashTable) none = sf_superblocks_find_held(&machine->source, plan);
+	g_autoptr(GPtrArray) unknown = NULL;
+
+	g_assert_cmpuint(g_hash_table_size(none), ==, 0);
+	for (guint i = 0; i < plan->targets->len; i++)
+		((SfTarget *)g_ptr_array_index(plan->targets, i))->fd =
+			open("/dev/null", O_CLOEXEC);
+	g_autoptr(GHashTable) held = sf_superblocks_find_held(&machine->source, plan);
+	g_assert_cmpuint(g_hash_table_size(held), ==, 2);
+
+	fake_machine_write(machine, "sys/fs/ext4/vda2/x", "");
+	fake_machine_write(machine, "sys/fs/ext4/vda3/x", "");
+	fake_machine_write(machine, "sys/fs/xfs/vda2/x", "");
+	/* Whoever looked would take it for a filesystem that no mount shows. */
+	fake_machine_write(machine, "sys/class/block/vda2/dev", "9:9\n");
+	unknown = sf_superblocks_find_unknown(&machine->source, plan->mounts, held);
+	g_assert_cmpuint(unknown->len, ==, 2);
+	g_assert_cmpstr(unknown->pdata[0], ==, "ext4 on vda3");
+	g_assert_cmpstr(unknown->pdata[1], ==, "xfs on vda2");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -626,5 +655,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/plan/json", test_json);
 	g_test_add_func("/plan/limits", test_limits);
 	g_test_add_func("/plan/many-mounts", test_many_mounts);
+	g_test_add_func("/plan/held-superblocks", test_held_superblocks);
 	return g_test_run();
 }
