@@ -32,51 +32,79 @@ typedef struct {
 	GHashTable *numbers; /* SfDevice* -> the index of the target, plus one */
 } Maker;
 
+struct SfPlanDetails {
+	SfMounts *mounts;
+	GPtrArray *left_out;
+	GPtrArray *mountpoints; /* of GPtrArray of char* */
+};
+
+static GPtrArray *left_out_new(void)
+{
+	return g_ptr_array_new_with_free_func((GDestroyNotify)sf_left_out_free);
+}
+
 SfPlan *sf_plan_new_empty(void)
 {
 	SfPlan *plan = g_new0(SfPlan, 1);
 
 	plan->targets = g_ptr_array_new_with_free_func((GDestroyNotify)sf_target_free);
 	plan->edges = g_array_new(FALSE, FALSE, sizeof(SfPlanEdge));
-	plan->left_out = g_ptr_array_new_with_free_func((GDestroyNotify)sf_left_out_free);
+	plan->left_out = left_out_new();
 	return plan;
 }
 
-/* Whether it holds so many paths that their memory is worth giving back at once. */
-static bool is_large(const SfPlan *plan)
+SfPlanDetails *sf_plan_steal_details(SfPlan *plan)
 {
-	guint n = plan->left_out->len;
+	SfPlanDetails *details = g_new0(SfPlanDetails, 1);
 
+	details->mounts = g_steal_pointer(&plan->mounts);
+	details->left_out = plan->left_out;
+	plan->left_out = left_out_new();
+	details->mountpoints = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
 	for (guint i = 0; i < plan->targets->len; i++) {
-		const SfTarget *target = g_ptr_array_index(plan->targets, i);
+		SfTarget *target = g_ptr_array_index(plan->targets, i);
 
-		n += target->mountpoints->len;
+		if (target->mountpoints)
+			g_ptr_array_add(details->mountpoints,
+					g_steal_pointer(&target->mountpoints));
 	}
-	return n > LARGE_PLAN;
+	return details;
+}
+
+void sf_plan_details_free(SfPlanDetails *details)
+{
+	guint n = details->left_out->len;
+
+	for (guint i = 0; i < details->mountpoints->len; i++)
+		n += ((GPtrArray *)g_ptr_array_index(details->mountpoints, i))->len;
+	sf_mounts_free(details->mounts);
+	g_ptr_array_unref(details->left_out);
+	g_ptr_array_unref(details->mountpoints);
+	g_free(details);
+	/* So many paths that their memory is worth giving back at once. */
+	if (n > LARGE_PLAN)
+		malloc_trim(0);
 }
 
 void sf_plan_free(SfPlan *plan)
 {
-	bool give_back;
+	SfPlanDetails *details;
 
 	if (!plan)
 		return;
-	give_back = is_large(plan);
+	details = sf_plan_steal_details(plan);
 	g_ptr_array_unref(plan->targets);
 	g_array_unref(plan->edges);
 	g_ptr_array_unref(plan->left_out);
 	g_clear_pointer(&plan->warnings, g_ptr_array_unref);
-	sf_mounts_free(plan->mounts);
 	g_free(plan);
-	if (give_back)
-		malloc_trim(0);
+	sf_plan_details_free(details);
 }
 
 void sf_plan_close(SfPlan *plan)
 {
 	for (guint i = 0; i < plan->targets->len; i++)
 		sf_target_close(g_ptr_array_index(plan->targets, i));
-	g_clear_pointer(&plan->mounts, sf_mounts_free);
 }
 
 /* "//mnt/data/" -> "/mnt/data", as the mount table spells it. */

@@ -30,7 +30,8 @@ typedef struct {
 			     folder nor a file; at most SF_PLAN_MAX_ROUTES */
 	char *fstype;
 	char *source;           /* as the mount table names it, such as "/dev/vda1" */
-	GPtrArray *mountpoints; /* of char*: all of them, in table order */
+	GPtrArray *mountpoints; /* (nullable): of char*: all of them, in table order; until
+				   sf_plan_steal_details() */
 	GArray *devices;     /* of SfDevice: the block devices of the superblock itself (its write
 				counters) */
 	bool backing_hidden; /* something below it is not shown by the kernel: before all that was
@@ -69,7 +70,8 @@ typedef struct {
 	GArray *edges;       /* of SfPlanEdge */
 	GPtrArray *left_out; /* of SfLeftOut, in table order */
 	GPtrArray *warnings; /* (nullable) of char*, for people: see sf_plan_find_warnings() */
-	SfMounts *mounts;    /* (nullable): the table it was made from; until sf_plan_close() */
+	SfMounts *mounts;    /* (nullable): the table it was made from; until
+				sf_plan_steal_details() */
 	bool is_whole;       /* no mount points were named */
 } SfPlan;
 
@@ -102,9 +104,14 @@ SfPlan *sf_plan_new_empty(void);
 /* Looks for what makes the plan less than it promises. It looks at every process, so only those who
  * show it ask. */
 void sf_plan_find_warnings(SfPlan *plan, const SfPlanSource *source);
-/* Closes the fds of the targets, and lets the mount table go: an open fd keeps a filesystem from
- * being unmounted. */
+/* Closes the fds of the targets: an open fd keeps a filesystem from being unmounted. */
 void sf_plan_close(SfPlan *plan);
+
+/* What of a plan is of use until its freeze is over, and large where the mount table is: the table
+ * itself, what was left out, and the targets' further mount points. */
+typedef struct SfPlanDetails SfPlanDetails;
+SfPlanDetails *sf_plan_steal_details(SfPlan *plan) G_GNUC_WARN_UNUSED_RESULT;
+void sf_plan_details_free(SfPlanDetails *details);
 /* Closes the fds of the targets too. */
 void sf_plan_free(SfPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfPlan, sf_plan_free)

@@ -53,6 +53,18 @@ static void close_freeze(SfSession *session)
 		session->outcome.id = 0;
 }
 
+static gboolean on_details_idle(gpointer user_data)
+{
+	return G_SOURCE_REMOVE;
+}
+
+/* Who asked for the thaw need not wait for the memory of a long mount table. */
+static void free_details_later(SfPlan *plan)
+{
+	g_idle_add_full(G_PRIORITY_DEFAULT_IDLE, on_details_idle, sf_plan_steal_details(plan),
+			(GDestroyNotify)sf_plan_details_free);
+}
+
 /* Nothing of ours is frozen any more: what the freeze held is let go, and the log may be written.
  */
 void sf_session_close(SfSession *session)
@@ -66,6 +78,7 @@ void sf_session_close(SfSession *session)
 	if (session->plan) {
 		sf_fdstore_drop(session->plan);
 		sf_plan_close(session->plan);
+		free_details_later(session->plan);
 	}
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	sf_log_release(session->log);

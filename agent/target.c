@@ -106,7 +106,7 @@ void sf_target_free(SfTarget *target)
 	g_free(target->fstype);
 	g_free(target->source);
 	g_array_unref(target->routes);
-	g_ptr_array_unref(target->mountpoints);
+	g_clear_pointer(&target->mountpoints, g_ptr_array_unref);
 	g_array_unref(target->devices);
 	g_free(target);
 }

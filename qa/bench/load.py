@@ -16,6 +16,8 @@ SMALL_RATE = 51200  # bytes a second, in records of 512
 BIG_RECORD = 128 << 10
 # Between its lower and its upper limit of dirty memory the kernel slows writers down; the middle of that, for MUCH below.
 HELD_BACK = 0.7
+STEADY_SECONDS = 8
+FILL_SECONDS = 60
 # Shorter ones are not worth their way to the host.
 SHORTEST_MS = 2
 HOLD_SECONDS = 1
@@ -101,11 +103,17 @@ def threshold_mib(guest):
     return int(guest.sh("awk '/^nr_dirty_threshold/ { print int($2 / 256) }' /proc/vmstat"))
 
 
-def fill_for_ever(guest, sizes):
-    """Writers that dirty pages without pause; returns once the kernel has begun to hold them back."""
-    kind = Kind(guest, "endless", "-b", BIG_RECORD, "-w", sizes.endless_mib << 20)
-    guest.wait_for(lambda: dirty_mib(guest) > HELD_BACK * threshold_mib(guest), 120, 0.5, "as much dirty memory as is allowed")
-    return kind
+def wait_until_held_back(guest):
+    """Until the kernel makes the endless writers wait, or until what is dirty grows no more: a filesystem may write back
+    earlier than it must."""
+    most, grown, deadline = 0, time.monotonic(), time.monotonic() + FILL_SECONDS
+    while time.monotonic() < min(deadline, grown + STEADY_SECONDS):
+        now = dirty_mib(guest)
+        if now > HELD_BACK * threshold_mib(guest):
+            return
+        if now > most * 1.05:
+            most, grown = now, time.monotonic()
+        time.sleep(0.3)
 
 
 class Run:
@@ -115,6 +123,7 @@ class Run:
         self.turn = turn
         self.guest = turn.guest
         self.endless = endless
+        self.kinds = []
 
     def freeze_and_thaw(self):
         """The times of what the host does."""
@@ -132,24 +141,29 @@ class Run:
         self.end = clock.now_ms()
 
     def carry_out(self):
+        try:
+            self.write_and_freeze()
+        finally:
+            throttle(self.guest, 0)
+            for kind in self.kinds:
+                kind.writers.stop(300)
+        return self
+
+    def write_and_freeze(self):
         guest, sizes = self.guest, self.turn.sizes
         throttle(guest, sizes.rate)
-        self.kinds = [Kind(guest, "plain", "-r", SMALL_RATE), Kind(guest, "fsync", "-r", SMALL_RATE, "-s")]
+        for kind, options in (("plain", ()), ("fsync", ("-s",))):
+            self.kinds.append(Kind(guest, kind, "-r", SMALL_RATE, *options))
         for kind in self.kinds:
             kind.writers.wait_records(20, 300)
         if self.endless:
-            self.kinds.append(fill_for_ever(guest, sizes))
+            self.kinds.append(Kind(guest, "endless", "-b", BIG_RECORD, "-w", sizes.endless_mib << 20))
+            wait_until_held_back(guest)
         else:
             fill_once(guest, sizes)
         self.begin = Clock(guest).now_ms()
         time.sleep(sizes.before_seconds if self.endless else 1)
-        try:
-            self.freeze_and_thaw()
-        finally:
-            throttle(guest, 0)
-            for kind in self.kinds:
-                kind.writers.stop(300)
-        return self
+        self.freeze_and_thaw()
 
     def phases(self):
         flushed = None
@@ -198,11 +212,9 @@ def with_disks(bench, fstype, measure):
     """Both disks made anew with @fstype, mounted for @measure."""
     for name in NAMES:
         bench.guest.run(f"{MKFS[fstype]} /dev/qa/{name} && mkdir -p /mnt/{name} && mount -t {fstype} /dev/qa/{name} /mnt/{name}")
-    try:
-        measure()
-    finally:
-        for name in NAMES:
-            bench.guest.run(f"umount /mnt/{name}", timeout=300)
+    measure()
+    for name in NAMES:
+        bench.guest.run(f"umount /mnt/{name}", timeout=300)
 
 
 def finite(bench):

@@ -64,7 +64,7 @@ static void target_free(gpointer data)
 	if (target->fd >= 0)
 		close(target->fd);
 	g_free(target->mountpoint);
-	g_ptr_array_unref(target->mountpoints);
+	g_clear_pointer(&target->mountpoints, g_ptr_array_unref);
 	g_array_unref(target->routes);
 	g_free(target);
 }

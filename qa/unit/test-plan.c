@@ -632,6 +632,25 @@ static void test_held_superblocks(void)
 	g_assert_cmpstr(unknown->pdata[1], ==, "xfs on vda2");
 }
 
+/* What stays is what a thaw and its answer need. */
+static void test_steal_details(void)
+{
+	g_autoptr(FakeMachine) machine =
+		machine_new("30 20 253:2 / /data rw - ext4 /dev/vda2 rw\n");
+	g_autoptr(SfPlan) plan = plan_new(machine);
+	SfPlanDetails *details;
+
+	g_assert_cmpuint(plan->left_out->len, ==, 1);
+	details = sf_plan_steal_details(plan);
+	g_assert_null(plan->mounts);
+	g_assert_cmpuint(plan->left_out->len, ==, 0);
+	sf_plan_details_free(details);
+	g_assert_cmpuint(plan->targets->len, ==, 2);
+	g_assert_cmpstr(target_at(plan, 0)->mountpoint, ==, "/data");
+	g_assert_cmpstr(target_at(plan, 0)->source, ==, "/dev/vda2");
+	g_assert_null(target_at(plan, 0)->mountpoints);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -656,5 +675,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/plan/limits", test_limits);
 	g_test_add_func("/plan/many-mounts", test_many_mounts);
 	g_test_add_func("/plan/held-superblocks", test_held_superblocks);
+	g_test_add_func("/plan/steal-details", test_steal_details);
 	return g_test_run();
 }
