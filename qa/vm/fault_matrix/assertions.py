@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What must hold after every fault, in every stage:
 
-1. within the promised time every filesystem is writable;
+1. within the promised time every filesystem is writable, and every hook has been told to thaw;
 2. what was not frozen by us is not thawed by us;
 3. the host's next request is answered, and truthfully;
 4. the agent can freeze and thaw again, and that freeze is consistent.
@@ -15,6 +15,7 @@ from ports import GuestDied, Timeout
 
 from .cell import Failed, describe
 from .fault import ANY, HELD, LOST
+from .stages import check_hooks
 
 # A machine that emulates two guests at once is late by seconds; what is asserted is that the end comes by itself.
 SLACK_S = float(os.environ.get("SNAPFREEZE_FAULTS_SLACK", "6"))
@@ -179,3 +180,6 @@ def check_all(cell):
     check_thaws(cell)
     check_witness(cell)
     check_freezes_again(cell)
+    problem = check_hooks(cell)
+    if problem:
+        raise Failed(f"1: {problem}")

@@ -7,7 +7,7 @@ from guest import wait_for
 from ports import AgentError, GuestDied, Timeout
 
 from .arena import WITNESS
-from .stages import HOLD, THAW, Hold
+from .stages import HOLD, HOOKS_CONFIG, THAW, Hold
 from .supervised import Supervised
 
 TEST_CHANNEL = "[channel:test]\nmethod=virtio-serial\npath=/dev/virtio-ports/org.snapfreeze.test.1\n"
@@ -53,7 +53,8 @@ class Cell:
             general[name] = value
         more = "".join(f"[{group}]\n{text}\n" for group, text in self.fault.config.items()
                        if group not in ("freeze", "general"))
-        return (key_file("general", general) + key_file("freeze", freeze) + TEST_CHANNEL + more)
+        hooks = HOOKS_CONFIG if self.stage == "hooks" else ""
+        return key_file("general", general) + key_file("freeze", freeze) + TEST_CHANNEL + hooks + more
 
     def start(self):
         self.agent.start(*self.fault.options, config=self.config(), wrapper=self.fault.wrapper)

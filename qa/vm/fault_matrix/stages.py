@@ -3,14 +3,23 @@
 what a fault meets."""
 
 import contextlib
+import itertools
 
 from .fault import STAGES
 
+HOOKS = "/run/qa-hooks"  # a folder with one hook, which waits as long as there is HOOK_WAITS
+HOOK_SAID = "/run/qa-hooks.said"
+HOOK_WAITS = "/run/qa-hooks.wait"
+HOOK = f"""#!/bin/sh
+echo "$1" >>{HOOK_SAID}
+while [ "$1" = freeze ] && [ -e {HOOK_WAITS} ]; do usleep 20000; done
+"""
+HOOKS_CONFIG = f"[hooks]\ndirectory={HOOKS}\ntimeout=120\n"
 HOLD = "/mnt/hold"  # arena.py: an ext4 of the matrix's own on the dm device "hold"
 FREEZE = {"execute": "guest-fsfreeze-freeze"}
 THAW = {"execute": "guest-fsfreeze-thaw"}
-# Where the program is not yet what a stage needs.
-MISSING = {"hooks": "hooks do not exist yet"}
+# Stages that the program is not ready for, and why.
+MISSING = {}
 
 
 class Hold:
@@ -59,6 +68,24 @@ def _planning(cell):
     return hold
 
 
+def _hooks(cell):
+    cell.guest.run(f"rm -rf {HOOKS} {HOOK_SAID}; mkdir -m 0755 {HOOKS}; touch {HOOK_WAITS}")
+    cell.guest.push(HOOK.encode(), f"{HOOKS}/10-wait")
+    hold = cell.hold = Hold(HOOKS, False, lambda: cell.guest.run(["rm", "-f", HOOK_WAITS]))
+    cell.host.send(FREEZE)
+    cell.guest.wait_for(f"grep -qs freeze {HOOK_SAID}", what="the hook", interval=0.02)
+    return hold
+
+
+def check_hooks(cell):
+    """Whatever happened since: every hook that was told to freeze has been told to thaw. Returns what is wrong."""
+    said = cell.guest.sh(f"cat {HOOK_SAID} 2>/dev/null; :").split() if cell.stage == "hooks" else []
+    for word, following in itertools.zip_longest(said, said[1:]):
+        if word == "freeze" and following != "thaw":
+            return f"a hook was told only this: {' '.join(said)}"
+    return ""
+
+
 def _flush(cell):
     hold = cell.hold = Hold(HOLD, True, _suspended(cell))
     cell.host.send(FREEZE)
@@ -105,6 +132,7 @@ def _after(cell):
 
 REACH = {
     "planning": _planning,
+    "hooks": _hooks,
     "flush": _flush,
     "freezing-first": _freezing("first"),
     "freezing-middle": _freezing("middle"),
