@@ -27,6 +27,21 @@ class AgentError(Exception):
         self.desc = error.get("desc")
 
 
+def connect_to_qemu(path, timeout=60):
+    """A connection to a socket that QEMU has made: it has a name before it listens."""
+    deadline = time.monotonic() + timeout
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(path))
+            return connection
+        except ConnectionRefusedError:
+            connection.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 class AgentPort:
     """A host's connection to an agent: raw bytes, lines, or calls. Works on any stream socket."""
 
@@ -130,8 +145,7 @@ class Qmp:
     """QEMU's monitor."""
 
     def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.connect(str(path))
+        self.socket = connect_to_qemu(path)
         self.file = self.socket.makefile("rb")
         self.events = []
         self._read(60)
@@ -252,8 +266,7 @@ class CommandPort:
     """The other end of guest/command-server.c. A thread reads; any number of commands run at a time."""
 
     def __init__(self, path, why_dead):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.connect(str(path))
+        self.socket = connect_to_qemu(path)
         self.why_dead = why_dead
         self.dead = None
         self.ready = False
