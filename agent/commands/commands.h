@@ -40,6 +40,9 @@ extern const SfCommand sf_network_commands[];
 extern const SfCommand sf_vcpu_commands[];
 extern const SfCommand sf_memory_commands[];
 extern const SfCommand sf_disk_commands[];
+extern const SfCommand sf_fstrim_commands[];
+extern const SfCommand sf_clock_commands[];
+extern const SfCommand sf_power_commands[];
 
 /* All of them, NULL-terminated, for sf_dispatch_new() and "-b help". */
 extern const SfCommand *const sf_command_families[];

@@ -7,13 +7,13 @@
 #include "config.h"
 
 #include "agent/commands/fsinfo.h"
+#include "agent/disk-mounts.h"
 #include "agent/disk-places.h"
 #include "protocol/message.h"
 
 typedef struct {
-	const SfMount *mount; /* the first */
-	char *head;           /* an entry's text before its mount point */
-	JsonObject *rest;     /* what follows the mount point */
+	char *head;       /* an entry's text before its mount point */
+	JsonObject *rest; /* what follows the mount point */
 } Superblock;
 
 struct SfFsinfo {
@@ -32,32 +32,6 @@ static void superblock_free(gpointer data)
 	g_free(superblock);
 }
 
-/* Those on block devices, and those on several, whose number is no device's. Those of a network
- * have no disk to tell of. */
-static bool is_listed(const SfMount *mount)
-{
-	if (mount->kind == SF_FSKIND_NETWORK || mount->kind == SF_FSKIND_PSEUDO)
-		return false;
-	return SF_DEVICE_MAJOR(mount->device) != 0 || mount->kind == SF_FSKIND_LOCAL;
-}
-
-/* Rather one that is not behind another machine, which may be dead. */
-static const char *choose_path(const GPtrArray *mounts)
-{
-	const char *second_best = NULL;
-
-	for (guint i = 0; i < mounts->len; i++) {
-		const SfMount *mount = g_ptr_array_index(mounts, i);
-
-		if (!mount->visible || mount->is_deleted)
-			continue;
-		if (!mount->is_behind_remote && !mount->is_behind_autofs)
-			return mount->path;
-		second_best = mount->path;
-	}
-	return second_best;
-}
-
 static void write_value(GString *out, const char *string)
 {
 	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_VALUE);
@@ -74,7 +48,6 @@ static Superblock *superblock_new(SfDiskPlaces *places, const SfMount *mount)
 
 	write_value(head, name);
 	g_string_append(head, ", \"mountpoint\": ");
-	superblock->mount = mount;
 	superblock->head = g_string_free(head, FALSE);
 	superblock->rest = json_object_new();
 	json_object_set_string_member(superblock->rest, "type", mount->fstype);
@@ -84,18 +57,15 @@ static Superblock *superblock_new(SfDiskPlaces *places, const SfMount *mount)
 
 static void add_superblocks(SfFsinfo *info, SfDiskPlaces *places)
 {
-	for (guint i = 0; i < info->mounts->mounts->len; i++) {
-		const SfMount *mount = g_ptr_array_index(info->mounts->mounts, i);
-		Superblock *superblock;
+	g_autoptr(GPtrArray) mounts = sf_disk_mounts_new(info->mounts);
 
-		if (!is_listed(mount) || g_hash_table_contains(info->by_device, &mount->device))
-			continue;
-		superblock = superblock_new(places, mount);
+	for (guint i = 0; i < mounts->len; i++) {
+		const SfMount *mount = g_ptr_array_index(mounts, i);
+		Superblock *superblock = superblock_new(places, mount);
+
 		g_ptr_array_add(info->superblocks, superblock);
 		g_hash_table_insert(info->by_device, (gpointer)&mount->device, superblock);
-		g_ptr_array_add(info->paths,
-				(gpointer)choose_path(
-					sf_mounts_of_device(info->mounts, mount->device)));
+		g_ptr_array_add(info->paths, (gpointer)sf_disk_mounts_path(info->mounts, mount));
 	}
 }
 

@@ -9,11 +9,15 @@
 #include <string.h>
 #include <utmpx.h>
 
+#include "agent/commands/clock.h"
 #include "agent/commands/hotplug.h"
 #include "agent/commands/network.h"
 #include "agent/commands/osinfo.h"
+#include "agent/commands/power.h"
 #include "agent/commands/statistics.h"
 #include "agent/commands/users.h"
+#include "agent/program.h"
+#include "agent/sysfs.h"
 #include "protocol/message.h"
 #include "qa/unit/fake-machine.h"
 
@@ -297,6 +301,101 @@ static void test_memory_blocks(void)
 		     "{\"phys-index\": 32, \"online\": true, \"can-offline\": false}]");
 }
 
+static void test_suspend(void)
+{
+	static const struct {
+		const char *state, *disk;
+		bool ram, to_disk, hybrid;
+	} cases[] = {
+		{"freeze standby mem disk\n", "[platform] shutdown reboot suspend test_resume\n",
+		 true, true, true},
+		{"freeze mem disk\n", "[shutdown] reboot\n", true, true, false},
+		{"freeze mem disk\n", "[disabled]\n", true, false, false},
+		{"freeze\n", "[platform] suspend\n", false, false, false},
+		{"freeze memory\n", "", false, false, false},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(FakeMachine) machine = fake_machine_new("");
+
+		g_assert_false(sf_suspend_is_possible(machine->sys, SF_SUSPEND_RAM));
+		fake_machine_write(machine, "sys/power/state", cases[i].state);
+		fake_machine_write(machine, "sys/power/disk", cases[i].disk);
+		g_assert_cmpint(sf_suspend_is_possible(machine->sys, SF_SUSPEND_RAM), ==,
+				cases[i].ram);
+		g_assert_cmpint(sf_suspend_is_possible(machine->sys, SF_SUSPEND_DISK), ==,
+				cases[i].to_disk);
+		g_assert_cmpint(sf_suspend_is_possible(machine->sys, SF_SUSPEND_HYBRID), ==,
+				cases[i].hybrid);
+	}
+}
+
+static void assert_power(FakeMachine *machine, const char *state, const char *disk)
+{
+	g_autofree char *folder = g_build_filename(machine->sys, "power", NULL);
+	g_autofree char *found_state = sf_sysfs_read(folder, "state");
+	g_autofree char *found_disk = sf_sysfs_read(folder, "disk");
+
+	/* A file keeps what is behind what was written; the kernel's does not. */
+	g_assert_true(g_str_has_prefix(found_state, state));
+	g_assert_true(g_str_has_prefix(found_disk, disk));
+}
+
+static void test_suspend_by_kernel(void)
+{
+	g_autoptr(FakeMachine) machine = fake_machine_new("");
+	g_autoptr(GError) error = NULL;
+
+	g_assert_false(sf_suspend_by_kernel(machine->sys, SF_SUSPEND_RAM, &error));
+	g_assert_nonnull(error);
+	fake_machine_write(machine, "sys/power/state", "x");
+	fake_machine_write(machine, "sys/power/disk", "x");
+	g_assert_true(sf_suspend_by_kernel(machine->sys, SF_SUSPEND_RAM, NULL));
+	assert_power(machine, "mem", "x");
+	g_assert_true(sf_suspend_by_kernel(machine->sys, SF_SUSPEND_HYBRID, NULL));
+	assert_power(machine, "disk", "suspend");
+}
+
+static void test_clock(void)
+{
+	struct tm hardware;
+	time_t now;
+
+	g_assert_false(sf_clock_is_local(""));
+	g_assert_false(sf_clock_is_local("0.0 0 0.0\n0\nUTC\n"));
+	g_assert_true(sf_clock_is_local("0.0 0 0.0\n0\nLOCAL\n"));
+	g_setenv("TZ", "XYZ-5:30", TRUE);
+	tzset();
+	/* 2001-09-09 01:46:40 UTC */
+	g_assert_true(sf_clock_to_hardware(1000000000, false, &hardware));
+	g_assert_cmpint(hardware.tm_year * 10000 + hardware.tm_hour * 100 + hardware.tm_min, ==,
+			1010146);
+	g_assert_true(sf_clock_from_hardware(&hardware, false, &now));
+	g_assert_cmpint(now, ==, 1000000000);
+	g_assert_true(sf_clock_to_hardware(1000000000, true, &hardware));
+	g_assert_cmpint(hardware.tm_hour * 100 + hardware.tm_min, ==, 716);
+	g_assert_true(sf_clock_from_hardware(&hardware, true, &now));
+	g_assert_cmpint(now, ==, 1000000000);
+}
+
+static void test_program(void)
+{
+	static const char *const paths[] = {"/nonexistent/a", "/bin/false", "/bin/true", NULL};
+	const char *good[] = {"/bin/true", NULL};
+	const char *bad[] = {"/bin/false", NULL};
+	const char *none[] = {"/nonexistent/a", NULL};
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpstr(sf_program_find(paths), ==, "/bin/false");
+	g_assert_null(sf_program_find(none));
+	g_assert_true(sf_program_run(good, NULL));
+	g_assert_false(sf_program_run(bad, &error));
+	g_assert_cmpstr(error->message, ==, "'/bin/false' ended with status 1");
+	g_clear_error(&error);
+	g_assert_false(sf_program_run(none, &error));
+	g_assert_true(g_str_has_prefix(error->message, "start '/nonexistent/a': "));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -308,5 +407,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/commands/routes", test_routes);
 	g_test_add_func("/commands/vcpus", test_vcpus);
 	g_test_add_func("/commands/memory-blocks", test_memory_blocks);
+	g_test_add_func("/commands/suspend", test_suspend);
+	g_test_add_func("/commands/suspend-by-kernel", test_suspend_by_kernel);
+	g_test_add_func("/commands/clock", test_clock);
+	g_test_add_func("/commands/program", test_program);
 	return g_test_run();
 }

@@ -2,9 +2,11 @@
 """Cases about the commands that report on the guest and change it: beside qemu-ga, and by what the guest itself says."""
 
 import json
+import time
 
 import pytest
 
+import disks
 from agents import QemuGa
 from ports import AgentError
 
@@ -212,3 +214,73 @@ def test_many_mounts_are_told_of(guest, agent):
         assert all({**entry, "mountpoint": ""} == {**many[0], "mountpoint": ""} for entry in many)
     finally:
         guest.run("umount -l /run/many; rmdir /run/many", timeout=600)
+
+
+# ---- what changes something
+
+def discarded(guest):
+    return sum(int(line.split()[13]) for line in guest.sh("cat /proc/diskstats").splitlines())
+
+
+def test_each_filesystem_is_trimmed_once_and_read_only_ones_are_not(guest, make_agent):
+    agent = make_agent(guest).start()
+    before = discarded(guest)
+    ours = {entry["path"]: entry for entry in agent.call("guest-fstrim")["paths"]}
+    assert set(ours) == {*disks.PLANNED, *disks.SYNCED}
+    assert all(set(entry) == {"path", "trimmed", "minimum"} for entry in ours.values()), ours
+    assert ours["/mnt/xfs"]["trimmed"] > 0 and discarded(guest) > before
+    failed = agent.call("guest-fstrim", minimum=-1)["paths"]
+    agent.stop()
+    qemu_ga = QemuGa(guest).start()
+    theirs = {entry["path"]: entry for entry in qemu_ga.call("guest-fstrim", minimum=-1)["paths"]}
+    qemu_ga.stop()
+    assert all(entry == theirs[entry["path"]] for entry in failed)
+
+
+def test_the_time_is_set_in_both_clocks(guest, agent):
+    def hardware():
+        return int(guest.sh("cat /sys/class/rtc/rtc0/since_epoch"))
+
+    def system():
+        return int(guest.sh("date +%s"))
+    there = 2000000000
+    try:
+        assert agent.call("guest-set-time", time=there * 10**9 + 1) == {}
+        assert 0 <= system() - there < 60 and -1 <= hardware() - there < 60
+        guest.run("date -s @1500000000")
+        assert agent.call("guest-set-time") == {}
+        assert 0 <= system() - there < 120 and abs(system() - hardware()) <= 1
+        assert refused(agent, "guest-set-time", time=-1).klass == "GenericError"
+        assert refused(agent, "guest-set-time", time="1").desc == (
+            "Invalid parameter type for 'time', expected: integer")
+        assert abs(system() - hardware()) <= 1
+    finally:
+        agent.call("guest-set-time", time=int(time.time() * 10**9))
+
+
+def test_shutdown_runs_the_systems_program_and_answers_nothing(guest, agent):
+    guest.push(b'#!/bin/sh\nfor word; do echo "$word"; done >/run/said.new\nmv /run/said.new /run/said\n'
+               b'! test -e /run/fail\n', "/sbin/shutdown")
+    try:
+        for mode, option in ((None, "-P"), ("powerdown", "-P"), ("halt", "-H"), ("reboot", "-r")):
+            agent.port.send({"execute": "guest-shutdown", **({"arguments": {"mode": mode}} if mode else {})})
+            # The next answer is that to the next request.
+            assert agent.call("guest-ping") == {}
+            assert guest.sh("cat /run/said; rm /run/said").split("\n") == [option, "+0", "hypervisor initiated shutdown"]
+        assert refused(agent, "guest-shutdown", mode="off").desc == (
+            "mode is invalid (valid values are: halt|powerdown|reboot")
+        guest.run("touch /run/fail")
+        assert refused(agent, "guest-shutdown").desc == "'/sbin/shutdown' ended with status 1"
+        info = {entry["name"]: entry for entry in agent.call("guest-info")["supported_commands"]}
+        assert info["guest-shutdown"]["success-response"] is info["guest-suspend-ram"]["success-response"] is False
+    finally:
+        guest.run("rm -f /sbin/shutdown /run/said /run/fail")
+
+
+def test_the_guest_is_suspended_and_woken(guest, agent):
+    assert refused(agent, "guest-suspend-disk").klass == "GenericError"
+    agent.port.send({"execute": "guest-suspend-ram"})
+    guest.qmp_port.wait_event("SUSPEND", lambda data: True, 120)
+    guest.qmp("system_wakeup")
+    # Nothing was answered but this.
+    assert agent.call("guest-ping", timeout=120) == {}

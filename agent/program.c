@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Owns running one of the system's programs and waiting for it. Called by children of the agent. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/program.h"
+#include "protocol/error.h"
+
+const char *sf_program_find(const char *const *paths)
+{
+	for (; *paths; paths++)
+		if (access(*paths, X_OK) == 0)
+			return *paths;
+	return NULL;
+}
+
+/* The agent's own rank with the OOM killer is not for others. */
+static void reset_oom_score(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)!write(fd, "0", 1);
+	close(fd);
+}
+
+static int spawn(const char *const *argv, pid_t *out_pid)
+{
+	static const char *const environment[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	sigset_t all, none;
+	int reason;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	reason = posix_spawn(out_pid, argv[0], &files, &attributes, (char *const *)argv,
+			     (char *const *)environment);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&files);
+	return reason;
+}
+
+bool sf_program_run(const char *const *argv, GError **error)
+{
+	pid_t pid;
+	int status;
+
+	reset_oom_score();
+	errno = spawn(argv, &pid);
+	if (errno != 0)
+		return sf_throw_errno(error, "start '%s'", argv[0]);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return sf_throw_errno(error, "wait for '%s'", argv[0]);
+	if (WIFSIGNALED(status))
+		return sf_throw(error, "'%s' was ended by signal %d", argv[0], WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		return sf_throw(error, "'%s' ended with status %d", argv[0], WEXITSTATUS(status));
+	return true;
+}
