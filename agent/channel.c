@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include "agent/channel.h"
@@ -15,6 +16,8 @@
 
 /* A longer message is no guest-sync, and not worth being read twice. */
 #define MAX_SYNC_BYTES 4096
+/* From this size on, what a reply took is handed back at once. */
+#define LARGE_REPLY (64 * 1024)
 
 /* A message that waits for its turn. Kept as text: parsed, it would take many times the memory. */
 typedef struct {
@@ -286,16 +289,26 @@ const uint8_t *sf_channel_output(const SfChannel *channel, size_t *out_len)
 	return data + channel->output_done;
 }
 
+/* Free room in the heap serves a large block too, and what that wrote to stays ours. */
+static void drop_written(SfChannel *channel)
+{
+	GBytes *written = g_queue_pop_head(&channel->output);
+	bool is_large = g_bytes_get_size(written) > LARGE_REPLY;
+
+	channel->output_done = 0;
+	g_bytes_unref(written);
+	if (is_large)
+		malloc_trim(0);
+}
+
 void sf_channel_output_written(SfChannel *channel, size_t len)
 {
 	GBytes *first = g_queue_peek_head(&channel->output);
 
 	channel->output_done += len;
 	channel->output_bytes -= len;
-	if (channel->output_done == g_bytes_get_size(first)) {
-		channel->output_done = 0;
-		g_bytes_unref(g_queue_pop_head(&channel->output));
-	}
+	if (channel->output_done == g_bytes_get_size(first))
+		drop_written(channel);
 	/* What waited for room goes on, from the loop. */
 	if (!channel->pending && !g_queue_is_empty(&channel->queue))
 		g_source_set_ready_time(channel->source, 0);

@@ -2,9 +2,17 @@
 /* snapfreeze-*: the same session as guest-fsfreeze-*, for those who want to know more. */
 #include "config.h"
 
+#include <string.h>
+
 #include "agent/commands/commands.h"
+#include "agent/errand.h"
 #include "agent/report.h"
 #include "protocol/error.h"
+
+#define PLAN_TIMEOUT_MS 120000
+/* The first byte of what the planning child writes. */
+#define PLAN_DONE 'd'
+#define PLAN_FAILED 'f'
 
 static const SfArgumentSpec plan_arguments[] = {
 	{"mountpoints", SF_ARGUMENT_STRINGS, true, NULL},
@@ -32,22 +40,64 @@ static void answer(SfCall *call, const SfSession *session, JsonNode *reply)
 	sf_call_return(call, reply);
 }
 
-static void run_plan(SfCall *call, const SfArguments *arguments, gpointer user_data)
+typedef struct {
+	const SfSession *session;
+	const char *const *mountpoints;
+} Planning;
+
+static void write_marked(int fd, char mark, const char *text)
 {
-	SfContext *context = user_data;
-	g_auto(GStrv) mountpoints = sf_arguments_get_strings(arguments, "mountpoints");
-	g_autoptr(GError) error = NULL;
-	const SfSessionSettings *settings = sf_session_settings(context->session);
+	if (sf_errand_write(fd, &mark, 1))
+		sf_errand_write(fd, text, strlen(text));
+}
+
+/* In a child: of a long mount table the answer is large, and what it takes goes back with the
+ * child; meanwhile other channels are served. */
+static void plan_in_child(int fd, gpointer work_data)
+{
+	const Planning *planning = work_data;
+	const SfSessionSettings *settings = sf_session_settings(planning->session);
 	const SfPlanSource *source = &settings->source;
-	g_autoptr(SfPlan) plan = sf_plan_new(source, (const char *const *)mountpoints, &error);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(SfPlan) plan = sf_plan_new(source, planning->mountpoints, &error);
+	g_autoptr(GString) text = g_string_new(NULL);
 
 	if (!plan) {
-		sf_call_fail(call, error);
+		write_marked(fd, PLAN_FAILED, error->message);
 		return;
 	}
 	sf_plan_find_warnings(plan, source);
 	g_autoptr(GPtrArray) hooks = sf_hook_list_read(&settings->hooks, plan->warnings);
-	answer(call, context->session, sf_plan_to_json(plan, hooks));
+	g_autoptr(JsonNode) reply = sf_plan_to_json(plan, hooks);
+	sf_report_mark(planning->session, reply);
+	sf_json_write(text, reply);
+	write_marked(fd, PLAN_DONE, text->str);
+}
+
+static void on_planned(const GByteArray *output, bool is_whole, gpointer user_data)
+{
+	SfCall *call = user_data;
+	g_autofree char *text = sf_errand_text(output);
+	g_autoptr(GError) error = NULL;
+
+	if (is_whole && *text == PLAN_DONE) {
+		sf_call_return_text(call, text + 1);
+		return;
+	}
+	if (is_whole && *text == PLAN_FAILED)
+		sf_throw(&error, "%s", text + 1);
+	else
+		sf_throw(&error, "the plan was not made within %d s", PLAN_TIMEOUT_MS / 1000);
+	sf_call_fail(call, error);
+}
+
+static void run_plan(SfCall *call, const SfArguments *arguments, gpointer user_data)
+{
+	SfContext *context = user_data;
+	g_auto(GStrv) mountpoints = sf_arguments_get_strings(arguments, "mountpoints");
+	Planning planning = {context->session, (const char *const *)mountpoints};
+
+	sf_errand_start(plan_in_child, &planning, PLAN_TIMEOUT_MS, on_planned, call);
 }
 
 static bool check_timeout(const SfContext *context, const SfArguments *arguments, GError **error)
