@@ -20,7 +20,7 @@ class Variant:
 
 
 BOTH = (Variant(THEIRS, QemuGa), Variant(OURS, Snapfreeze))
-UNLIMITED = Variant(OURS, Snapfreeze, config="[freeze]\nflush-throttle = no\n")
+UNLIMITED = Variant(OURS, Snapfreeze, config="[freeze]\nflush-throttle = false\n")
 
 
 class Bench:

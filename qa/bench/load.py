@@ -125,6 +125,10 @@ class Run:
         self.endless = endless
         self.kinds = []
 
+    def wait_until_all_wrote(self, since_ms):
+        for kind in self.kinds:
+            kind.wait_until_all_wrote(since_ms)
+
     def freeze_and_thaw(self):
         """The times of what the host does."""
         clock = Clock(self.guest)
@@ -135,8 +139,7 @@ class Run:
         time.sleep(HOLD_SECONDS)
         self.thaw_asked = clock.now_ms()
         self.thaw_took = self.turn.thaw()
-        for kind in self.kinds:
-            kind.wait_until_all_wrote(self.thaw_asked + self.thaw_took)
+        self.wait_until_all_wrote(self.thaw_asked + self.thaw_took)
         time.sleep(self.turn.sizes.after_seconds)
         self.end = clock.now_ms()
 
@@ -158,7 +161,11 @@ class Run:
             kind.writers.wait_records(20, 300)
         if self.endless:
             self.kinds.append(Kind(guest, "endless", "-b", BIG_RECORD, "-w", sizes.endless_mib << 20))
+            # Slower disks, so that memory fills up on a busy machine too, and sooner.
+            throttle(guest, sizes.rate // 10)
             wait_until_held_back(guest)
+            throttle(guest, sizes.rate)
+            self.wait_until_all_wrote(Clock(guest).now_ms())
         else:
             fill_once(guest, sizes)
         self.begin = Clock(guest).now_ms()
@@ -229,6 +236,6 @@ def endless(bench, fstype, with_unlimited=False):
     def measure():
         bench.in_turn(row, loaded, f"endless, {fstype}", row, MUCH, True, variants=BOTH)
         if with_unlimited:
-            again = f"{row}, flush-throttle = no"
+            again = f"{row}, flush-throttle = false"
             bench.in_turn(again, loaded, f"endless, {fstype}, unlimited", again, MUCH, True, variants=(UNLIMITED,))
     with_disks(bench, fstype, measure)
