@@ -12,20 +12,8 @@
 
 #define SLOW_THAW_MS 4000
 
-static void on_rescued(gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	if (session->retry_source)
-		g_source_remove(session->retry_source);
-	session->retry_source = 0;
-	g_clear_pointer(&session->rescue, sf_rescue_free);
-	g_clear_pointer(&session->link, sf_freezer_link_free);
-	sf_session_handle(session, SF_EVENT_ENDED);
-}
-
-/* A thread of a dead freezer may hang in the kernel for as long as its disk does: whoever waits for
- * an answer is told the truth rather than nothing. */
+/* A thread may hang in the kernel for as long as its disk does: whoever waits for an answer is told
+ * the truth rather than nothing. */
 static gboolean on_thaw_slow(gpointer user_data)
 {
 	SfSession *session = user_data;
@@ -33,6 +21,29 @@ static gboolean on_thaw_slow(gpointer user_data)
 	session->retry_source = 0;
 	sf_session_handle(session, SF_EVENT_DRAINING);
 	return G_SOURCE_REMOVE;
+}
+
+void sf_session_bound_thaw(SfSession *session, unsigned int ms)
+{
+	if (!session->retry_source)
+		session->retry_source = g_timeout_add(ms, on_thaw_slow, session);
+}
+
+void sf_session_unbound_thaw(SfSession *session)
+{
+	if (session->retry_source)
+		g_source_remove(session->retry_source);
+	session->retry_source = 0;
+}
+
+static void on_rescued(gpointer user_data)
+{
+	SfSession *session = user_data;
+
+	sf_session_unbound_thaw(session);
+	g_clear_pointer(&session->rescue, sf_rescue_free);
+	g_clear_pointer(&session->link, sf_freezer_link_free);
+	sf_session_handle(session, SF_EVENT_ENDED);
 }
 
 void sf_session_rescue(SfSession *session)
@@ -52,10 +63,11 @@ void sf_session_rescue(SfSession *session)
 		atomic_store(&session->record->map->ended_ms, sf_boottime_ms());
 	if (session->rescue)
 		return;
+	sf_session_unbound_thaw(session);
 	session->rescue = sf_rescue_start(session->record, sf_freezer_link_pid(session->link),
 					  sf_freezer_link_pidfd(session->link), fds,
 					  session->settings.rehearse, on_rescued, session);
-	session->retry_source = g_timeout_add(SLOW_THAW_MS, on_thaw_slow, session);
+	sf_session_bound_thaw(session, SLOW_THAW_MS);
 }
 
 static void on_recovered(unsigned int thawed, const GError *error, gpointer user_data);
@@ -74,9 +86,7 @@ static void on_recovered(unsigned int thawed, const GError *error, gpointer user
 {
 	SfSession *session = user_data;
 
-	if (session->retry_source)
-		g_source_remove(session->retry_source);
-	session->retry_source = 0;
+	sf_session_unbound_thaw(session);
 	if (thawed > 0)
 		g_warning("%u filesystems that an earlier agent had left frozen were thawed",
 			  thawed);
@@ -108,7 +118,7 @@ void sf_session_recover(SfSession *session)
 	sf_log_hold(session->log);
 	session->recovery = sf_recovery_start(session->record, &session->settings.source,
 					      session->settings.rehearse, on_recovered, session);
-	session->retry_source = g_timeout_add(SLOW_THAW_MS, on_thaw_slow, session);
+	sf_session_bound_thaw(session, SLOW_THAW_MS);
 }
 
 static gboolean on_release(gpointer user_data)

@@ -17,6 +17,9 @@
 #define LEAVE_ANYWAY_MS 10000
 /* Hooks that take longer are told by the recovery after us; below the unit's TimeoutStopSec=. */
 #define RELEASE_LIMIT_MS 40000
+/* Long for a thaw that a loaded disk holds up, short for a host that waits for one on a dead disk.
+ */
+#define HOPELESS_THAW_MS 15000
 
 static const char *mountpoint_of(const SfSession *session, int index)
 {
@@ -102,8 +105,13 @@ static void on_extended(SfSession *session, const struct sf_message *message)
 
 static void on_slow(SfSession *session, const struct sf_message *message)
 {
-	g_warning("'%s' is not thawed yet: %s", mountpoint_of(session, message->index),
-		  message->error ? g_strerror(message->error) : "its thaw has not returned in 2 s");
+	const char *why =
+		message->error ? g_strerror(message->error) : "its thaw has not returned in 2 s";
+
+	g_warning("'%s' is not thawed yet: %s", mountpoint_of(session, message->index), why);
+	sf_session_set_failure(session, "'%s' is not thawed yet: %s",
+			       mountpoint_of(session, message->index), why);
+	sf_session_bound_thaw(session, HOPELESS_THAW_MS);
 	sf_session_handle(session, SF_EVENT_SLOW);
 }
 
@@ -134,6 +142,7 @@ static void on_message(const struct sf_message *message, gpointer user_data)
 		on_slow(session, message);
 		break;
 	case SF_MESSAGE_ENDED:
+		sf_session_unbound_thaw(session);
 		sf_session_handle(session, SF_EVENT_ENDED);
 		break;
 	}

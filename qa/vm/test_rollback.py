@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from holding import (ALL, FREEZE, SECOND_MS, TEST_CHANNEL, foreign, holds, order, others, resume, state, suspended,
-                     suspended_while_freezing, writable_ms)
+from holding import (ALL, FREEZE, SECOND_MS, TEST_CHANNEL, foreign, freeze_all, holds, order, others, resume, state,
+                     suspended, suspended_while_freezing, writable_ms)
 from ports import AgentError
 
 @pytest.mark.parametrize("position", ["first", "middle", "last"])
@@ -133,6 +133,21 @@ def test_a_freeze_that_hangs_ends_in_time_and_is_named(guest, agent):
         guest.wait_for(lambda: state(other) == "thawed")
         assert writable_ms(guest) < SECOND_MS
         assert holds(guest, agent)
+
+
+def test_a_thaw_that_hangs_is_answered_and_named(guest, agent):
+    freeze_all(guest, agent)
+    with suspended(guest):
+        with pytest.raises(AgentError, match="'/mnt/linear' is not thawed yet"):
+            agent.thaw(120)
+        assert writable_ms(guest, others("/mnt/linear")) < SECOND_MS
+        assert agent.status() == "frozen" and state(agent.port) == "draining"
+        with pytest.raises(AgentError, match="'/mnt/linear'"):
+            agent.thaw(120)
+    guest.wait_for(lambda: agent.status() == "thawed")
+    assert writable_ms(guest) < SECOND_MS
+    assert agent.call("snapfreeze-status")["last"]["consistent"] is True, "it stayed frozen until the thaw"
+    assert holds(guest, agent)
 
 
 # ---- given up
