@@ -42,7 +42,8 @@ dm-log-writes overlay fuse cuse nbd zram null_blk md-mod raid0 raid1 linear bcac
 vsock vsock_loopback vmw_vsock_virtio_transport crc32c_generic crc32c-intel libcrc32c xxhash_generic
 blake2b_generic sha256_generic zstd lzo lzo-rle
 """.split()
-HELPERS = ["command-server", "qa-write", "qa-freeze", "qa-writer", "qa-socket", "qa-manager", "qa-mounts", "qa-hold"]
+HELPERS = ["command-server", "qa-write", "qa-freeze", "qa-writer", "qa-socket", "qa-manager", "qa-mounts", "qa-hold",
+           "qa-hog", "qa-fuse", "qa-storm", "qa-nbd"]
 OURS = ["snapfreeze-agent", "snapfreeze-freezer", "snapfreeze"]
 
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every fault of the matrix once, at its worst stage; `qa/vm/faults` runs them at every stage."""
+"""Every fault of the matrix once, at its worst stage, and 30 freezes of the random walk; `qa/vm/faults` runs them at
+every stage, and walks for as long as one likes."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 import image
 from conftest import need_ours
-from fault_matrix import matrix, stages
+from fault_matrix import matrix, stages, walk
 
 FAULTS = matrix.all_faults()
 
@@ -43,3 +45,18 @@ def test_what_is_left_out_of_the_matrix_has_a_reason():
     for fault in FAULTS:
         assert all(len(reason) > 10 for reason in fault.senseless.values()), fault.name
         assert fault.stages, fault.name
+
+
+def test_a_random_walk_of_thirty_freezes(request, arenas):
+    """Another one than ever: SNAPFREEZE_FAULTS_SEED=NUMBER."""
+    seed = int(os.environ.get("SNAPFREEZE_FAULTS_SEED", walk.SEED))
+    print(f"seed {seed}")
+    taken = walk.Walk(arenas, FAULTS, walk.draw(FAULTS, seed))
+    while taken.freezes < 30 and not taken.failures:
+        try:
+            taken.step()
+        except image.Unavailable as error:
+            pytest.skip(f"no guest here: {error}")
+        request.node.guest = arenas.arena.guest
+    taken.finish()
+    assert not taken.failures, taken.told()

@@ -162,19 +162,23 @@ def check_freezes_again(cell):
     try:
         cell.wait_settled()
         cell.host.send({"execute": "snapfreeze-freeze"})
+        cell.freezes += 1
         frozen = cell.host.read_reply(GIVE_UP_S)
         answer = cell.host.raw_call("snapfreeze-thaw", GIVE_UP_S)
     except Timeout as error:
         raise Failed(f"4: {error}") from None
     if not is_success(frozen) or not is_success(answer) or answer["return"]["consistent"] is not True:
         raise Failed(f"4: it cannot freeze again: {describe(frozen)}, {describe(answer)}")
+    cell.freezes_answered += 1
 
 
 def check_all(cell):
     """2, 3 and 4; the first is checked on the way (matrix.py)."""
     outcome = cell.fault.outcome(cell.stage)
     check_verdict(cell)
-    if outcome in (HELD, ANY):
+    cell.freezes += 1
+    cell.freezes_answered += is_success(cell.freeze_reply)
+    if outcome in (HELD, ANY) or not cell.fault.ends:
         probe = Probe(cell)
         probe.check("thaw", cell.now())
     check_thaws(cell)

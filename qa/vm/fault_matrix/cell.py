@@ -23,12 +23,12 @@ class Cell:
     """.guest; .agent (supervised.py); .host, the main channel, on which the freeze is asked for; .control, another
     channel; .planned, what is frozen, and .order, the same in freezing order; .hold (stages.py); .stage."""
 
-    def __init__(self, arena, fault, stage):
+    def __init__(self, arena, fault, stage, agent=None):
         self.arena = arena
         self.fault = fault
         self.stage = stage
         self.guest = arena.guest
-        self.agent = Supervised(self.guest)
+        self.agent = agent or Supervised(self.guest)
         self.host = self.agent.port
         self.control = self.guest.agent_port("test")
         self.hold = Hold()
@@ -39,6 +39,7 @@ class Cell:
         self.thaw_asked_ns = None  # the guest's CLOCK_MONOTONIC
         self.injected_ns = self.released_ns = self.healed_ns = None
         self.times = {}  # assertion -> seconds until all was writable
+        self.freezes = self.freezes_answered = 0  # that were asked for, and answered as frozen
         self.claims = []  # replies that call the freeze consistent
         self.asked_on = None  # the connection on which the host's last request went out
 
@@ -59,7 +60,8 @@ class Cell:
         return key_file("general", general) + key_file("freeze", freeze) + TEST_CHANNEL + hooks + more
 
     def start(self):
-        self.agent.start(*self.fault.options, config=self.config(), wrapper=self.fault.wrapper)
+        self._start_agent()
+        self.starts = len(self.agent.lines("started"))
         self.control.open()
         self.control.sync(120)
         self.id_before = self.control.call("snapfreeze-status", 120).get("last", {}).get("id")
@@ -67,6 +69,16 @@ class Cell:
         self.order = [entry["mountpoint"] for entry in plan if entry["fstype"] not in ("vfat",)]
         self.planned = self.order
         self.asked_on = self.host.socket
+
+    def _start_agent(self):
+        """One that an earlier cell left may go on, if this one would start it alike."""
+        how = [self.config(), self.fault.options, self.fault.wrapper]
+        if self.agent.job and self.agent.how == how:
+            return self.connect()
+        if self.agent.job:
+            self.agent.stop()
+        self.agent.how = how
+        return self.agent.start(*self.fault.options, config=how[0], wrapper=self.fault.wrapper)
 
     def supervise(self):
         """What the service manager does, where the fault has one: starts again what has ended."""
@@ -121,7 +133,7 @@ class Cell:
     def is_pending(self):
         """Whether the host's last request can still be answered: same connection, same agent."""
         return self.host.socket is not None and self.host.socket is self.asked_on \
-            and len(self.agent.lines("started")) == 1 and not self.agent.has_ended()
+            and len(self.agent.lines("started")) == self.starts and not self.agent.has_ended()
 
     def state(self):
         return self.host.call("snapfreeze-status", 120)["state"]

@@ -39,6 +39,9 @@ class Fault:
     senseless: dict = field(default_factory=dict)
     # True: LOST wherever a freeze is under way; False: HELD; or a dict of stages, whose key None is the default.
     loses: Any = True
+    # False: it spoils the freeze at most, and does not end it. The host asks for the thaw then, and the promise counts
+    # from there.
+    ends: bool = True
     # All writable so many seconds after the injection (what the stage holds: after it let go) ...
     promise_s: float = 1
     # ... or after the stage let go, where the freeze is to go on until its deadline ...
@@ -56,6 +59,8 @@ class Fault:
     options: tuple = ()
     # Whether the supervisor starts again what died: by ExecStopPost and a new start.
     supervised: bool = True
+    # It does the freeze no harm and may go on while another fault comes: the walk lays it behind others.
+    is_background: bool = False
     # A guest of its own: what it does cannot be undone.
     own_guest: bool = False
     # Disks for its guest, each (serial, MiB, mkfs or None), see disks.empty; blank ones for preference. They are

@@ -59,7 +59,8 @@ def not_run(fault, stage):
 
 def _go_through(cell):
     """The cell itself. Raises Failed, or whatever went wrong."""
-    fault, lost = cell.fault, cell.fault.outcome(cell.stage) == LOST
+    fault = cell.fault
+    lost = fault.ends and fault.outcome(cell.stage) == LOST
     stages.reach(cell)
     fault.inject(cell)
     if cell.injected_ns is None:
@@ -83,18 +84,19 @@ def _go_through(cell):
     assertions.check_all(cell)
 
 
-def _clean_up(cell):
+def _clean_up(cell, keep_agent):
     """Leaves the guest as it was found; what does not go is the next guest's reason."""
     cell.hold.release()
     cell.control.close()
     for job in cell.jobs:
         if job.poll() is None:
             job.close_input()
-    cell.agent.stop(30)
+    if not keep_agent:
+        cell.agent.stop(30)
     cell.fault.clean_up(cell)
     if not cell.arena.witness_is_frozen():
         raise Failed("2: what another process had frozen was thawed")
-    problem = cell.arena.uncleanness()
+    problem = cell.arena.uncleanness(keep_agent)
     if problem:
         raise Failed(f"1: {problem}")
 
@@ -112,14 +114,27 @@ def _clean_up_after_failure(cell):
 
 def run_cell(arena, fault, stage):
     """One round: a Result."""
+    return run_in_turn(arena, fault, stage, False)[0]
+
+
+def run_in_turn(arena, fault, stage, keep_agent=True, agent=None):
+    """One round, with the @agent that an earlier one left, if it may go on. Returns the Result and the cell, whose
+    agent is left for the next one."""
+    cell = Cell(arena, fault, stage, agent)
+    # One that was started in a way of its own may not outlive what it needs.
+    keep_agent = keep_agent and not (fault.config or fault.options or fault.wrapper)
+    return _run(cell, keep_agent), cell
+
+
+def _run(cell, keep_agent):
     begun = time.monotonic()
-    arena.trace.clear()
-    cell = Cell(arena, fault, stage)
+    fault, stage = cell.fault, cell.stage
+    cell.arena.trace.clear()
     try:
         fault.prepare(cell)
         cell.start()
         _go_through(cell)
-        _clean_up(cell)
+        _clean_up(cell, keep_agent)
         return Result(fault, stage, PASSED, "", time.monotonic() - begun, cell.times)
     except Exception as error:
         words = str(error) if isinstance(error, Failed) else "".join(traceback.format_exception_only(error)).strip()
@@ -222,10 +237,10 @@ def main(options):
     begun = time.monotonic()
     arenas = Arenas(options.builddir, options.keep)
     try:
-        if options.soak:
+        if options.soak or options.steps:
             from . import walk
             seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
-            return walk.soak(arenas, faults, options.soak, seed, options.json)
+            return walk.soak(arenas, faults, options.soak, seed, options.json, options.steps)
         results = run(arenas, faults, None if options.worst else options.stage or STAGES, options.rounds, tell)
     except image.Unavailable as error:
         print(f"faults: {error}", file=sys.stderr)

@@ -15,7 +15,9 @@ STOP_POST_S = 4
 
 
 class Supervised(agents.Snapfreeze):
-    """.job is the manager; .pid and .freezer_pid are the agent's and its freezer's."""
+    """.job is the manager; .pid and .freezer_pid are the agent's and its freezer's; .how it was started (cell.py)."""
+
+    how = None
 
     def start(self, *options, config="", wrapper=(), wait=True):
         self.guest.push(config.encode(), CONFIG, 0o644)
@@ -43,6 +45,9 @@ class Supervised(agents.Snapfreeze):
         found = self.guest.sh(f"for pid in $(pidof snapfreeze-freezer); do grep -qs '^PPid:.{self.pid}$' "
                               f"/proc/$pid/status && echo $pid; done; :").split()
         return int(found[-1])
+
+    def is_running(self):
+        return self.job is not None and self.job.poll() is None
 
     def has_ended(self):
         return len(self.lines("ended")) >= len(self.lines("started"))
