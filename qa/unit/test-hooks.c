@@ -315,7 +315,7 @@ static void test_nothing_of_the_agents_goes_with_it(void)
 	g_autofree char *text = NULL;
 
 	add(rig, "10-a",
-	    "{ env | sort; ls -l /proc/self/fd; grep Sig[BI][lg] /proc/$$/status;\n"
+	    "{ env | sort; ls -l /proc/self/fd; grep Sig[BI][lg] /proc/self/status;\n"
 	    "cut -d' ' -f5,6 /proc/$$/stat; echo $$; pwd; umask; } > \"${0%/*}/../said\"\n");
 	g_setenv("SECRET_OF_THE_AGENT", "1", TRUE);
 	signal(SIGPIPE, SIG_IGN);
