@@ -13,8 +13,6 @@
 #include "agent/commands/commands.h"
 #include "agent/footprint.h"
 #include "agent/notify.h"
-#include "agent/recovery.h"
-#include "agent/throttle.h"
 #include "protocol/error.h"
 
 #define FLUSH_AT_EXIT_MS 1000
@@ -68,19 +66,6 @@ static bool session_is_frozen(gpointer context)
 	return sf_session_is_frozen(((SfContext *)context)->session);
 }
 
-static SfPlanSource plan_source(const SfConfig *config)
-{
-	return (SfPlanSource){
-		.mountinfo = "/proc/self/mountinfo",
-		.proc = "/proc",
-		.sys = "/sys",
-		.dev = "/dev",
-		.run = config->statedir,
-		.include = (const char *const *)config->include,
-		.exclude = (const char *const *)config->exclude,
-	};
-}
-
 static const char *freezer_program(void)
 {
 	/* For tests that run what is not installed; a host cannot set it, and root may run what it
@@ -90,22 +75,12 @@ static const char *freezer_program(void)
 	return program ? program : PKGLIBEXECDIR "/snapfreeze-freezer";
 }
 
-static SfHookSettings hook_settings(const SfConfig *config)
-{
-	return (SfHookSettings){
-		.directory = config->hooks_directory,
-		.fsfreeze_hook = config->fsfreeze_hook,
-		.timeout_s = config->hooks_timeout_s,
-		.rehearse = config->rehearse,
-	};
-}
-
 static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GError **error)
 {
 	SfSessionSettings settings = {
 		.freezer = freezer_program(),
 		.rehearse = config->rehearse,
-		.source = plan_source(config),
+		.source = sf_config_plan_source(config),
 		.timeout_s = config->timeout_s,
 		.max_timeout_s = config->max_timeout_s,
 		.freeze_timeout_s = config->freeze_timeout_s,
@@ -113,7 +88,7 @@ static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GErro
 		.parallel = config->freeze_parallel,
 		.flush_throttle = config->flush_throttle,
 		.accept_foreign = config->foreign_freeze == SF_FOREIGN_ACCEPT,
-		.hooks = hook_settings(config),
+		.hooks = sf_config_hook_settings(config),
 	};
 	SfRecord *record = sf_record_open(config->statedir, !config->rehearse, error);
 
@@ -180,83 +155,4 @@ bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
 		return true;
 	g_propagate_error(error, g_steal_pointer(&agent.trouble));
 	return false;
-}
-
-typedef struct {
-	GMainLoop *loop;
-	guint limit_source;
-	GError *error;
-} Recovering;
-
-static void on_recovered(unsigned int thawed, const GError *error, gpointer user_data)
-{
-	Recovering *recovering = user_data;
-
-	if (thawed > 0)
-		g_warning("%u filesystems that an agent had left frozen were thawed", thawed);
-	if (error)
-		recovering->error = g_error_copy(error);
-	g_main_loop_quit(recovering->loop);
-}
-
-static gboolean on_limit(gpointer user_data)
-{
-	Recovering *recovering = user_data;
-
-	recovering->limit_source = 0;
-	sf_throw(&recovering->error, "not all that an agent left frozen is thawed yet");
-	g_main_loop_quit(recovering->loop);
-	return G_SOURCE_REMOVE;
-}
-
-static void on_hooks_thawed(const GError *error, gpointer user_data)
-{
-	g_main_loop_quit(user_data);
-}
-
-/* Returns when all that an agent had told to freeze were told to thaw. */
-static void recover_hooks(const SfConfig *config, SfRecord *record, GMainLoop *loop)
-{
-	SfHookSettings settings = hook_settings(config);
-	g_autoptr(SfHooks) hooks = sf_hooks_new(&settings, record, NULL, NULL);
-
-	sf_hooks_thaw(hooks, on_hooks_thawed, loop);
-	g_main_loop_run(loop);
-}
-
-static bool recover_filesystems(const SfConfig *config, SfRecord *record, GMainLoop *loop,
-				unsigned int limit_ms, GError **error)
-{
-	SfPlanSource source = plan_source(config);
-	Recovering recovering = {.loop = loop};
-
-	sf_throttle_recover(source.proc, record);
-	if (!sf_recovery_is_needed(record))
-		return true;
-	SfRecovery *recovery =
-		sf_recovery_start(record, &source, config->rehearse, on_recovered, &recovering);
-	if (limit_ms)
-		recovering.limit_source = g_timeout_add(limit_ms, on_limit, &recovering);
-	g_main_loop_run(loop);
-	if (recovering.limit_source)
-		g_source_remove(recovering.limit_source);
-	sf_recovery_free(recovery);
-	if (!recovering.error)
-		return true;
-	g_propagate_error(error, recovering.error);
-	return false;
-}
-
-bool sf_agent_recover(const SfConfig *config, unsigned int limit_ms, GError **error)
-{
-	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-	g_autoptr(SfRecord) record = sf_record_open(config->statedir, !config->rehearse, error);
-
-	if (!record)
-		return false;
-	bool is_good = recover_filesystems(config, record, loop, limit_ms, error);
-	/* Also where a filesystem cannot be thawed: no application waits for a dead disk. */
-	if (limit_ms == 0 && sf_hooks_are_noted(record))
-		recover_hooks(config, record, loop);
-	return is_good;
 }

@@ -5,7 +5,9 @@
 #include <stdbool.h>
 
 #include "agent/configuration.h"
+#include "agent/hook-list.h"
 #include "agent/log.h"
+#include "agent/plan.h"
 
 /**
  * sf_agent_run:
@@ -20,12 +22,16 @@
  */
 bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* What the configuration says, in the words of those who use it. */
+SfPlanSource sf_config_plan_source(const SfConfig *config);
+SfHookSettings sf_config_hook_settings(const SfConfig *config);
+
 /**
  * sf_agent_recover:
  * @limit_ms: how long to wait for it; the hooks are then left to a session. 0: as long as it takes
  *
  * "--recover": thaws by the record what agent and freezer left frozen when they died, waits for its
- * end; then tells the hooks.
+ * end, and tells the hooks.
  *
  * Returns: whether nothing of ours is frozen any more
  */

@@ -3,7 +3,7 @@
  * The way of a hook's process from fork to exec: nothing of the agent's goes with it, neither
  * descriptors, signals, limits and the rank with the OOM killer, nor the terminal. Only
  * async-signal-safe calls: the fork may have caught another thread holding a lock. Called by
- * hook-process.
+ * hook-spawn.
  */
 #include "config.h"
 

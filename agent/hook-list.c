@@ -95,11 +95,14 @@ static GPtrArray *read_names(GDir *folder)
 static void add_folder(GPtrArray *list, const char *path, GPtrArray *refused)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GDir) folder = g_dir_open(path, 0, &error);
+	g_autoptr(GDir) folder = NULL;
 
+	/* Taken for missing otherwise, since the agent's working folder is anywhere. */
+	if (*path == '/')
+		folder = g_dir_open(path, 0, &error);
 	if (g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
 		return;
-	if (!folder || !sf_secure_path_check(path, true, &error)) {
+	if (error || !sf_secure_path_check(path, true, &error)) {
 		refuse(refused, path, error);
 		return;
 	}

@@ -7,7 +7,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib-unix.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/hook-child.h"
 #include "agent/hook-process.h"
+#include "agent/hook-spawn.h"
 #include "agent/process.h"
 #include "protocol/error.h"
 
@@ -197,33 +196,6 @@ void sf_hook_process_release(SfHookProcess *process)
 		arm(process);
 }
 
-typedef struct {
-	int in[2], out[2], failed[2], go[2];
-} Pipes;
-
-static void pipes_clear(Pipes *pipes)
-{
-	int *fds = pipes->in;
-
-	for (size_t i = 0; i < sizeof(*pipes) / sizeof(int); i++)
-		close_fd(&fds[i]);
-}
-
-static bool open_pipes(Pipes *pipes, bool has_input, GError **error)
-{
-	memset(pipes, -1, sizeof(*pipes));
-	if (has_input ? pipe2(pipes->in, O_CLOEXEC) < 0
-		      : (pipes->in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
-		return sf_throw_errno(error, "make its standard input");
-	if (pipe2(pipes->out, O_CLOEXEC) < 0 || pipe2(pipes->failed, O_CLOEXEC) < 0 ||
-	    pipe2(pipes->go, O_CLOEXEC) < 0)
-		return sf_throw_errno(error, "make its pipes");
-	/* Only our ends: the hook's are as it expects them. */
-	return (!has_input || g_unix_set_fd_nonblocking(pipes->in[1], TRUE, error)) &&
-	       g_unix_set_fd_nonblocking(pipes->out[0], TRUE, error) &&
-	       g_unix_set_fd_nonblocking(pipes->failed[0], TRUE, error);
-}
-
 static char **make_environment(const SfHookLaunch *launch)
 {
 	GPtrArray *all = g_ptr_array_new();
@@ -239,43 +211,28 @@ static char **make_environment(const SfHookLaunch *launch)
 	return (char **)g_ptr_array_free(all, FALSE);
 }
 
-static bool fork_child(SfHookProcess *process, Pipes *pipes, GError **error)
+static bool spawn(SfHookProcess *process, GError **error)
 {
 	g_auto(GStrv) environment = make_environment(&process->launch);
 	char *argv[] = {(char *)process->launch.path, (char *)process->launch.word, NULL};
-	SfHookChild child = {.argv = argv,
-			     .envp = environment,
-			     .in = pipes->in[0],
-			     .out = pipes->out[1],
-			     .failed = pipes->failed[1],
-			     .go = pipes->go[0],
-			     .go_end = pipes->go[1]};
-
-	process->pid = sf_hook_child_fork(&child);
-	if (process->pid < 0)
-		return sf_throw_errno(error, "fork");
-	process->is_child = true;
-	process->pidfd = sf_process_open(process->pid);
-	if (process->pidfd < 0) {
-		int reason = errno;
-		/* It ends by itself: its word to go will not come. */
-		close_fd(&pipes->go[1]);
-		waitpid(process->pid, NULL, 0);
-		errno = reason;
-		return sf_throw_errno(error, "pidfd_open (it needs Linux 5.3)");
-	}
-	return true;
-}
-
-static void let_go(SfHookProcess *process, Pipes *pipes)
-{
 	struct sf_record_hook *note = process->launch.note;
+	SfHookSpawned spawned;
 
+	if (!sf_hook_spawn(argv, environment, sf_hook_process_is_session(process), &spawned, error))
+		return false;
+	process->is_child = true;
+	process->pid = spawned.pid;
+	process->pidfd = spawned.pidfd;
+	process->in = spawned.in;
+	process->out = spawned.out;
+	process->failed = spawned.failed;
 	if (note) {
 		note->start = sf_process_start_time(process->pid);
 		note->pid = (uint32_t)process->pid;
 	}
-	(void)!write(pipes->go[1], "g", 1);
+	(void)!write(spawned.go, "g", 1);
+	close(spawned.go);
+	return true;
 }
 
 static void watch(SfHookProcess *process)
@@ -302,21 +259,12 @@ static SfHookProcess *process_new(const SfHookLaunch *launch)
 SfHookProcess *sf_hook_process_start(const SfHookLaunch *launch, GError **error)
 {
 	SfHookProcess *process = process_new(launch);
-	Pipes pipes;
 
-	if (!open_pipes(&pipes, sf_hook_process_is_session(process), error) ||
-	    !fork_child(process, &pipes, error)) {
-		pipes_clear(&pipes);
+	if (!spawn(process, error)) {
 		process->state = SF_HOOK_ENDED;
 		sf_hook_process_free(process);
 		return NULL;
 	}
-	let_go(process, &pipes);
-	process->in = pipes.in[1];
-	process->out = pipes.out[0];
-	process->failed = pipes.failed[0];
-	pipes.in[1] = pipes.out[0] = pipes.failed[0] = -1;
-	pipes_clear(&pipes);
 	watch(process);
 	return process;
 }

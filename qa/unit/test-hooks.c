@@ -447,6 +447,10 @@ static void test_a_missing_folder_is_no_error_but_a_missing_qemu_hook_is(void)
 	g_assert_cmpint(g_rmdir(rig->directory), ==, 0);
 	g_assert_null(freeze(rig));
 	thaw(rig);
+	rig->settings.directory = "nowhere";
+	set_timeout(rig, 20);
+	assert_refused(rig, "'nowhere' is no absolute path");
+	rig->settings.directory = rig->directory;
 	rig->settings.fsfreeze_hook = "/nowhere/at/all";
 	set_timeout(rig, 20);
 	assert_refused(rig, "hook '/nowhere/at/all' is refused: look at '/nowhere'");
