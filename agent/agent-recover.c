@@ -85,7 +85,6 @@ static gboolean on_slow(gpointer user_data)
 {
 	Recovering *recovering = user_data;
 
-	sf_throttle_recover(source->proc, record);
 	recovering->slow_source = 0;
 	release(recovering);
 	return G_SOURCE_REMOVE;

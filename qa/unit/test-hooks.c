@@ -41,6 +41,7 @@ static void on_done(const GError *error, gpointer user_data)
 	Rig *rig = user_data;
 
 	rig->is_done = true;
+	g_free(rig->failure);
 	rig->failure = error ? g_strdup(error->message) : NULL;
 	g_main_loop_quit(rig->loop);
 }

@@ -17,6 +17,7 @@
 static struct {
 	struct sf_record_entry entries[4];
 	int freeze_result, thaw_result, flush_result;
+	uint64_t flush_us;      /* how long each takes */
 	_Atomic int busy_times; /* EBUSY so often first */
 	_Atomic int freezes, thaws, flushes, pauses;
 	_Atomic uint64_t clock_us;
@@ -44,6 +45,7 @@ static int play_thaw(int fd)
 static int play_flush(int fd)
 {
 	atomic_fetch_add(&play.flushes, 1);
+	atomic_fetch_add(&play.clock_us, play.flush_us);
 	return play.flush_result;
 }
 
@@ -189,6 +191,21 @@ static void test_what_cannot_freeze_is_synced(void)
 	}
 }
 
+static void test_a_second_flush_adds_to_the_first(void)
+{
+	struct sf_workers *workers = workers_new(1);
+
+	play.flush_us = 300;
+	g_assert_cmpint(do_job(workers, SF_JOB_FLUSH), ==, 0);
+	g_assert_cmpuint(atomic_load(&play.entries[0].flush_us), ==, 300);
+	g_assert_cmpint(do_job(workers, SF_JOB_FLUSH), ==, 0);
+	g_assert_cmpuint(atomic_load(&play.entries[0].flush_us), ==, 600);
+	play.flush_us = UINT32_MAX;
+	g_assert_cmpint(do_job(workers, SF_JOB_FLUSH), ==, 0);
+	g_assert_cmpuint(atomic_load(&play.entries[0].flush_us), ==, UINT32_MAX);
+	workers_free(workers);
+}
+
 static void test_failed_thaw_stays_ours(void)
 {
 	struct sf_workers *workers = workers_new(1);
@@ -229,6 +246,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/worker/foreign-freeze-can-be-accepted",
 			test_foreign_freeze_can_be_accepted);
 	g_test_add_func("/worker/what-cannot-freeze-is-synced", test_what_cannot_freeze_is_synced);
+	g_test_add_func("/worker/a-second-flush-adds-to-the-first",
+			test_a_second_flush_adds_to_the_first);
 	g_test_add_func("/worker/failed-thaw-stays-ours", test_failed_thaw_stays_ours);
 	g_test_add_func("/worker/threads-start-and-stop", test_threads_start_and_stop);
 	return g_test_run();

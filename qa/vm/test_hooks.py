@@ -322,6 +322,33 @@ def test_while_a_filesystem_hangs_in_its_freeze_they_are_let_go(guest, two, agen
         assert holds(guest, agent)
 
 
+@on_two_channels
+def test_while_a_thaw_hangs_on_a_dead_disk_they_are_let_go(guest, two, agent):
+    two.add("30-db.session", HELD)
+    freeze_all(guest, agent)
+    with suspended(guest):
+        # The hang is in what the thaw writes; nothing else waits for it.
+        agent.port.send({"execute": "guest-fsfreeze-thaw"})
+        two.wait(QUIET_A, QUIET_B, "30-db.session session", "heard thaw", "eof", *BACK)
+        with guest.agent_port("test") as other:
+            other.sync(60)
+            assert state(other) == "thawing"
+    assert agent.port.read_reply(60) == {"return": len(ALL)}
+    assert thawed(guest, agent)
+
+
+@hooked
+def test_a_sync_behind_a_freeze_whose_hooks_run_gives_it_up(guest, two, agent):
+    two.add("15-slow", slow_freeze())
+    agent.port.send(FREEZE)
+    two.wait(QUIET_A, "15-slow freeze")
+    agent.port.send({"execute": "guest-sync", "arguments": {"id": 7}})
+    assert "given up" in agent.port.read_reply(60)["error"]["desc"]
+    assert agent.port.read_reply(60) == {"return": 7}
+    two.wait(QUIET_A, "15-slow freeze", "15-slow thaw", "10-a thaw")
+    assert agent.status() == "thawed"
+
+
 # ---- deaths
 
 @hooked
