@@ -177,8 +177,11 @@ static void carry_out(void)
 static void agent_gone(void)
 {
 	freezer.polled[ON_SOCKET].fd = -1;
-	if (!freezer.core.agent_gone)
-		sf_core_agent_gone(&freezer.core, now());
+	/* The end of the socket and the signal both tell it. What the first began must not be begun
+	 * again: a thread would thaw twice, and be counted as done twice. */
+	if (freezer.core.agent_gone)
+		return;
+	sf_core_agent_gone(&freezer.core, now());
 	carry_out();
 }
 

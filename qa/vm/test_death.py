@@ -37,6 +37,20 @@ def test_agent_killed_while_frozen_thaws(guest, agent, signo):
     assert holds(guest, agent)
 
 
+def test_the_agent_killed_each_filesystem_is_thawed_once_and_the_freezer_ends(guest, trace, agent):
+    """The socket's end and the signal both tell the freezer; a second thaw could undo what is another's by then."""
+    for _ in range(3):
+        freeze_all(guest, agent)
+        trace.clear()
+        guest.run(["kill", "-9", str(agent.pid)])
+        agent.job.wait(60)
+        end_freezer_of(guest, agent)
+        asked = guest.sh("grep -c ': thaw: ' /sys/kernel/tracing/trace")
+        assert int(asked) == len(ALL)
+        agent.restart()
+        told(agent, "the agent died")
+
+
 @pytest.mark.parametrize("signo", [signal.SIGKILL, signal.SIGSEGV])
 def test_freezer_killed_while_frozen_thaws(guest, agent, signo):
     freeze_all(guest, agent)
