@@ -5,9 +5,11 @@ import sys
 import time
 
 from agents import QemuGa, Snapfreeze
+from guest import PORTS
 
 SETTLE_SECONDS = 1.5
 THEIRS, OURS = "qemu-ga", "snapfreeze"
+PROGRAMS = {THEIRS: "qemu-ga", OURS: "snapfreeze-agent snapfreeze-freezer"}
 
 
 class Variant:
@@ -33,6 +35,7 @@ class Bench:
         self.rows = {}
         self.stalls = {}
         self.remarks = []
+        self.failed = []  # names of rows
         self.begun = time.monotonic()
 
     def say(self, text):
@@ -53,7 +56,7 @@ class Bench:
 class Turn:
     """One agent, running in the guest for one measurement."""
 
-    def __init__(self, bench, variant):
+    def __init__(self, bench, variant, port="agent"):
         self.bench = bench
         self.guest = bench.guest
         self.sizes = bench.sizes
@@ -61,11 +64,15 @@ class Turn:
         self.is_ours = variant.kind is Snapfreeze
         self.options = variant.options
         self.agent = variant.kind(bench.guest)
+        self.arguments = []
+        if port != "agent":
+            self.agent.port = bench.guest.agent_port(port)
+            self.arguments = ["-p", f"/dev/virtio-ports/{PORTS[port]}"]
 
     def __enter__(self):
         # A freezer may outlive its agent for a moment, and would be counted as this one's.
         self.guest.wait_for(lambda: not self.pids(), what="the end of the agent before")
-        self.started_ms, _ = milliseconds(self.agent.start, **self.options)
+        self.started_ms, _ = milliseconds(self.agent.start, *self.arguments, **self.options)
         return self
 
     def __exit__(self, *_):
@@ -97,7 +104,7 @@ class Turn:
         return took
 
     def pids(self):
-        return self.guest.run("pidof snapfreeze-agent snapfreeze-freezer qemu-ga", check=False).stdout.split()
+        return self.guest.run(f"pidof {PROGRAMS[self.name]}", check=False).stdout.split()
 
     def pss_kib(self):
         """Of all processes of the agent that runs."""

@@ -10,7 +10,7 @@ class Sizes:
 
     rounds: int = 3
     rows: tuple = None
-    memory_mib: int = 4096
+    memory_mib: int = 3072
     disk_mib: int = 3072
     filesystems: tuple = (6, 32, 128)
     freezes: int = 2  # in each turn
@@ -27,5 +27,5 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(rounds=1, rows=("start", "wake-ups", "idle", "finite", "ext4", "mounts", "curve"), memory_mib=2048,
               filesystems=(6, 32), wake_seconds=10, mounts=(2000,), curve=(1000, 10000))
-SMOKE = Sizes(rounds=1, rows=("start", "finite", "ext4", "curve"), memory_mib=768, disk_mib=1024, filesystems=(6,), freezes=1,
+SMOKE = Sizes(rounds=1, rows=("start", "wake-ups", "ext4", "curve"), memory_mib=768, disk_mib=1024, filesystems=(6,), freezes=1,
               wake_seconds=1, mounts=(100,), curve=(100,), dirty_mib=20, endless_mib=300, before_seconds=1, after_seconds=0.5)
