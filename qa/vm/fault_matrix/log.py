@@ -59,21 +59,21 @@ def remove_logfile(cell):
     cell.guest.run(["rm", "-f", LOGFILE])
 
 
-def log_faults(name, promise_s, **options):
+def log_faults(name, deaths, **options):
     """The log alone, and with a death in the same moment: what is to be told about that must not wait either."""
     options["options"] = ("-v",)
-    return [
-        Fault(name, "log", chatter, loses=False, **options),
-        Fault(f"{name}-agent-sigkill", "log", chatter_and_kill("agent"), worst="freezing-middle",
-              promise_s=promise_s, **options),
-        Fault(f"{name}-freezer-sigkill", "log", chatter_and_kill("freezer"), loses={"planning": ANY},
-              promise_s=promise_s, **options),
-        Fault(f"{name}-both-sigkill", "log", chatter_and_kill("both"), promise_s=4, **options),
-    ]
+    return [Fault(name, "log", chatter, loses=False, **options)] + [
+        Fault(f"{name}-{who}-sigkill", "log", chatter_and_kill(who), **{**DEATHS[who], **options}) for who in deaths]
 
 
+DEATHS = {
+    "agent": {"worst": "freezing-middle", "promise_s": 2},
+    "freezer": {"loses": {"planning": ANY}, "promise_s": 2},
+    "both": {"promise_s": 4},
+}
 FAULTS = [
-    *log_faults("stderr-full", 2, wrapper=TO_PIPE, prepare=fill_pipe, clean_up=remove_pipe),
-    *log_faults("logfile-frozen", 2, config=TO_FILE, clean_up=remove_logfile),
-    *log_faults("journal-stopped", 2, wrapper=TO_STOPPED_JOURNAL, prepare=stop_journal, clean_up=remove_journal),
+    *log_faults("stderr-full", ("freezer", "both"), wrapper=TO_PIPE, prepare=fill_pipe, clean_up=remove_pipe),
+    *log_faults("logfile-frozen", ("agent", "freezer", "both"), config=TO_FILE, clean_up=remove_logfile),
+    *log_faults("journal-stopped", ("freezer",), wrapper=TO_STOPPED_JOURNAL, prepare=stop_journal,
+                clean_up=remove_journal),
 ]

@@ -224,9 +224,19 @@ def reasons(results):
     return "\n".join(f"  {name}: {', '.join(where)}: {reason}" for (name, reason), where in lines.items())
 
 
+def write_json(path, results):
+    if path:
+        with open(path, "w") as file:
+            json.dump([result.as_dict() for result in results], file, indent=1, ensure_ascii=False)
+
+
 def main(options):
     """What the program qa/vm/faults does. Returns its exit status."""
+    results = []
+
     def tell(result):
+        results.append(result)
+        write_json(options.json, results)  # each time: a run of an hour may be ended by hand
         if result.word in (PASSED, FAILED):
             where = f"{result.fault.name} at {result.stage}"
             print(f"{result.word.upper():6} {result.seconds:5.1f} s  {where}  {result.times or ''}", flush=True)
@@ -241,7 +251,7 @@ def main(options):
             from . import walk
             seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
             return walk.soak(arenas, faults, options.soak, seed, options.json, options.steps)
-        results = run(arenas, faults, None if options.worst else options.stage or STAGES, options.rounds, tell)
+        run(arenas, faults, None if options.worst else options.stage or STAGES, options.rounds, tell)
     except image.Unavailable as error:
         print(f"faults: {error}", file=sys.stderr)
         return 77
@@ -249,7 +259,4 @@ def main(options):
         arenas.drop()
     print(f"\n{table(results)}\n\n- makes no sense, . not there yet:\n{reasons(results)}")
     print(summary(results, time.monotonic() - begun, arenas.boots))
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump([result.as_dict() for result in results], file, indent=1, ensure_ascii=False)
     return 1 if any(result.word == FAILED for result in results) else 0

@@ -179,8 +179,9 @@ FAULTS = [
           promise_s=HUNG_AGENT_S),
     Fault("agent-in-d-sigkill", "process", put_into_d("agent", SIGKILL), heal=let_out_of_d, clean_up=remove_d,
           loses={"thawing": ANY}, promise_s=HUNG_AGENT_S, worst="freezing-middle"),
-    Fault("freezer-in-d", "process", put_into_d("freezer"), heal=let_out_of_d, clean_up=remove_d, loses=MAY_GO_ON,
-          promise_s=HUNG_FREEZER_S, except_for=held_by_a_thread_in_d),
+    # Where the first is held nothing is frozen yet, so nobody waits until it is noticed.
+    Fault("freezer-in-d", "process", put_into_d("freezer"), heal=let_out_of_d, clean_up=remove_d,
+          loses={**MAY_GO_ON, "freezing-first": ANY}, promise_s=HUNG_FREEZER_S, except_for=held_by_a_thread_in_d),
     Fault("freezer-in-d-sigkill", "process", put_into_d("freezer", SIGKILL), heal=let_out_of_d, clean_up=remove_d,
           loses={"planning": ANY, "thawing": ANY}, promise_s=HUNG_FREEZER_S, except_for=held_by_a_thread_in_d,
           worst="freezing-last"),
