@@ -110,8 +110,7 @@ def test_mysql_takes_the_lock_that_the_version_has():
                           "5.7.44-log": READ_LOCK}.items():
         with rig("mysql.session") as it:
             hook = it.session(VERSION=version)
-            # Before anything is released: where commits wait for no disk, they are on it now.
-            assert it.asked() == [*lock, "FLUSH LOCAL ENGINE LOGS"], (version, it.asked())
+            assert it.asked() == lock, (version, it.asked())
             hook.communicate("thaw\n", timeout=60)
 
 
@@ -126,7 +125,7 @@ def test_mysql_releases_on_the_word_and_on_the_end_of_its_input():
 
 
 def test_mysql_gives_up_where_the_lock_does_not_come():
-    for statement in (*STAGES, "FLUSH LOCAL ENGINE LOGS"):
+    for statement in STAGES:
         with rig("mysql.session") as it:
             out, errors = it.start("session", FAIL_AT=statement).communicate(timeout=60)
             assert "frozen" not in out.splitlines()
