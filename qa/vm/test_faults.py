@@ -2,6 +2,7 @@
 """Every fault of the matrix once, at its worst stage, and 30 freezes of the random walk; `qa/vm/faults` runs them at
 every stage, and walks for as long as one likes."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import image
 from conftest import need_ours
 from fault_matrix import matrix, stages, walk
+from fault_matrix.fault import ROWS
 
 FAULTS = matrix.all_faults()
 
@@ -45,6 +47,16 @@ def test_what_is_left_out_of_the_matrix_has_a_reason():
     for fault in FAULTS:
         assert all(len(reason) > 10 for reason in fault.senseless.values()), fault.name
         assert fault.stages, fault.name
+
+
+def test_a_seed_and_a_list_of_steps_decide_the_walk():
+    """Else a failure could not be looked at again."""
+    def of(seed):
+        return [str(step) for step in itertools.islice(walk.draw(FAULTS, seed), 300)]
+    assert of(7) == of(7) != of(8)
+    assert [str(step) for step in walk.parse(" ".join(of(7)), FAULTS)] == of(7)
+    drawn = {name for step in of(7) for name in step.partition("@")[0].split("+")}
+    assert {fault.row for fault in FAULTS if fault.name in drawn} == set(ROWS)
 
 
 def test_a_random_walk_of_thirty_freezes(request, arenas):
