@@ -16,6 +16,8 @@
 #define MUCH_BYTES (64 * MIB)
 /* A look is over this long at least: what the kernel writes comes in gushes. */
 #define WINDOW_MS 500
+/* Less than this part of what is dirty, written in a window, is a trickle. */
+#define TRICKLE_SHARE 256
 /* The floor: what the disks write in this time, but not so little that writers trip over it. */
 #define FLOOR_MS 300
 #define FLOOR_BYTES (16 * MIB)
@@ -58,12 +60,23 @@ static uint64_t floor_of(uint64_t rate)
 	return MAX(rate * FLOOR_MS / 1000, FLOOR_BYTES);
 }
 
-/* Whether there is much that the flush does not bring down: what it writes is replaced. */
+/* Whether what is written is replaced. A trickle does not count (some files that are synced now and
+ * then, beside much that lies dirty and waits for the flush): at that rate it would take minutes.
+ */
 static bool is_refilled(const SfDirtySample *then, const SfDirtySample *now)
 {
 	uint64_t dirtied = now->dirtied - then->dirtied, written = now->written - then->written;
 
-	return written > 0 && dirtied > written / 2;
+	return written > now->dirty / TRICKLE_SHARE && dirtied > written / 2;
+}
+
+/* Nothing was written just now, although disks are at it: they do so in gushes. */
+static bool is_undecided(const SfDirtyLimit *limit, const SfDirtySample *then)
+{
+	const SfDirtySample *now = sample_back(limit, 0);
+
+	return now->writeback > 0 && now->written == then->written &&
+	       limit->count < SF_DIRTY_SAMPLES;
 }
 
 static SfDirtyVerdict look_before(SfDirtyLimit *limit)
@@ -72,7 +85,7 @@ static SfDirtyVerdict look_before(SfDirtyLimit *limit)
 
 	if (now->dirty <= MUCH_BYTES)
 		return SF_DIRTY_LOW;
-	if (!then)
+	if (!then || is_undecided(limit, then))
 		return SF_DIRTY_LOOK;
 	if (now->dirty > 2 * floor_of(writing_rate(limit)) && is_refilled(then, now)) {
 		limit->level = now->dirty;

@@ -16,7 +16,8 @@
 /* What the kernel counts, in bytes; @dirtied and @written since the boot. */
 typedef struct {
 	uint64_t at_ms;
-	uint64_t dirty; /* and not yet on disk, under writeback or not */
+	uint64_t dirty;     /* and not yet on disk, under writeback or not */
+	uint64_t writeback; /* of that, what is on its way to a disk */
 	uint64_t dirtied, written;
 } SfDirtySample;
 

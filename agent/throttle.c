@@ -72,17 +72,16 @@ static bool take_sample(SfThrottle *throttle, SfDirtySample *out_sample)
 	g_autofree char *text = g_malloc(VMSTAT_MAX);
 	ssize_t length = pread(throttle->vmstat, text, VMSTAT_MAX - 1, 0);
 	SfDirtySample sample = {.at_ms = sf_boottime_ms()};
-	uint64_t writeback;
 
 	if (length <= 0)
 		return false;
 	text[length] = '\0';
 	if (!find_pages(text, "nr_dirty", &sample.dirty) ||
-	    !find_pages(text, "nr_writeback", &writeback) ||
+	    !find_pages(text, "nr_writeback", &sample.writeback) ||
 	    !find_pages(text, "nr_dirtied", &sample.dirtied) ||
 	    !find_pages(text, "nr_written", &sample.written))
 		return false;
-	sample.dirty += writeback;
+	sample.dirty += sample.writeback;
 	*out_sample = sample;
 	return true;
 }

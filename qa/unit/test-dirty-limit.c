@@ -95,6 +95,19 @@ static void test_a_small_load_is_left_alone(void)
 	g_assert_cmpuint(machine.bytes, ==, 0);
 }
 
+/* Much that lies dirty, and files beside it that are synced now and then: all that is written was
+ * dirtied just before. */
+static void test_a_trickle_is_no_endless_load(void)
+{
+	Machine machine = {.state = {.dirty = 1000 * MIB},
+			   .writes = 100 * 1024,
+			   .dirties = 100 * 1024,
+			   .most = 1000 * MIB};
+
+	g_assert_cmpint(look_until(&machine, SF_DIRTY_LOW, 10), ==, SF_DIRTY_LOW);
+	g_assert_cmpuint(machine.bytes, ==, 0);
+}
+
 static Machine endless(void)
 {
 	return (Machine){.state = {.dirty = 1200 * MIB},
@@ -119,6 +132,25 @@ static void test_an_endless_load_comes_down_in_steps(void)
 	g_assert_cmpuint(machine.bytes, >=, 16 * MIB);
 	/* Not longer than twice what the disks need. */
 	g_assert_cmpuint(machine.looks, <, 240 + 30);
+}
+
+/* Disks write in gushes: a look that falls between two of them says nothing. */
+static void test_a_pause_of_the_disks_decides_nothing(void)
+{
+	Machine machine = endless();
+
+	machine.state.writeback = 100 * MIB;
+	machine.writes = machine.dirties = 0;
+	for (int i = 0; i < 9; i++)
+		g_assert_cmpint(look(&machine), ==, SF_DIRTY_LOOK);
+	machine.writes = 50 * MIB;
+	machine.dirties = 100 * MIB;
+	g_assert_cmpint(look(&machine), ==, SF_DIRTY_LIMIT);
+	/* But not for ever. */
+	machine = endless();
+	machine.state.writeback = 100 * MIB;
+	machine.writes = machine.dirties = 0;
+	g_assert_cmpint(look_until(&machine, SF_DIRTY_LOW, 2 * SF_DIRTY_SAMPLES), ==, SF_DIRTY_LOW);
 }
 
 /* A load that begins while the flush runs. */
@@ -192,6 +224,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/dirty-limit/what-stays-dirty-is-left-alone",
 			test_what_stays_dirty_is_left_alone);
 	g_test_add_func("/dirty-limit/a-small-load-is-left-alone", test_a_small_load_is_left_alone);
+	g_test_add_func("/dirty-limit/a-trickle-is-no-endless-load",
+			test_a_trickle_is_no_endless_load);
+	g_test_add_func("/dirty-limit/a-pause-of-the-disks-decides-nothing",
+			test_a_pause_of_the_disks_decides_nothing);
 	g_test_add_func("/dirty-limit/an-endless-load-comes-down-in-steps",
 			test_an_endless_load_comes_down_in_steps);
 	g_test_add_func("/dirty-limit/a-late-load-is-limited-too", test_a_late_load_is_limited_too);
