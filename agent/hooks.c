@@ -158,7 +158,7 @@ static void note_loss(SfHooks *hooks, SfHookProcess *process)
 {
 	g_autofree char *trouble = sf_hook_process_explain(process);
 	g_autofree char *name = name_of(hooks, index_of(hooks, process));
-	g_autofree char *why = g_strdup_printf("hook '%s' %s", name, trouble);
+	g_autofree char *why = g_strdup_printf("hook '%s' no longer holds: %s", name, trouble);
 
 	hooks->lost(why, hooks->lost_data);
 }

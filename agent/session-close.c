@@ -48,9 +48,11 @@ static void close_freeze(SfSession *session)
 	}
 	write_audit(session);
 	/* A freeze that failed is over with its error: no later thaw has anything to complain
-	 * about. */
-	if (session->outcome.frozen == 0)
+	 * about, nor has one after a restart. */
+	if (session->outcome.frozen == 0) {
 		session->outcome.id = 0;
+		atomic_store(&session->record->map->begun_ms, 0);
+	}
 }
 
 static gboolean on_details_idle(gpointer user_data)

@@ -52,11 +52,11 @@ bool sf_session_ensure_freezer(SfSession *session, GError **error);
 void sf_session_close(SfSession *session);
 /* Tells hooks to thaw. */
 void sf_session_release(SfSession *session);
-/* Thaws by the record, since the freezer is gone. */
 /* A thaw is under way that may last as long as a dead disk does: after @ms, whoever waits for its
  * end is answered all the same. The first call counts, until the thaw has ended. */
 void sf_session_bound_thaw(SfSession *session, unsigned int ms);
 void sf_session_unbound_thaw(SfSession *session);
+/* Thaws by the record, since the freezer is gone. */
 void sf_session_rescue(SfSession *session);
 /* At the start: thaws what an earlier agent left; or only tells its hooks so. */
 void sf_session_recover(SfSession *session);

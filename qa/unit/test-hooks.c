@@ -556,7 +556,8 @@ static void test_a_lost_session_is_told(void)
 		g_usleep(2000);
 	while (!rig->loss)
 		g_main_loop_run(rig->loop);
-	g_assert_cmpstr(rig->loss, ==, "hook '10-db.session' exit status 4: frozen");
+	g_assert_cmpstr(rig->loss, ==,
+			"hook '10-db.session' no longer holds: exit status 4: frozen");
 	g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_WARNING, "*exit status 4*");
 	thaw(rig);
 	g_test_assert_expected_messages();

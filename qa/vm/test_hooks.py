@@ -291,11 +291,11 @@ def test_told_to_stop_while_frozen_it_lets_them_go(guest, two, agent):
 def test_a_session_that_ends_before_all_is_frozen_fails_the_freeze(guest, two, agent):
     two.add("05-db.session", SAY + f"echo frozen; while ! test -e {SAID}.slow; do sleep 0.05; done; exit 4\n")
     two.add("15-slow", SAY + f"test $1 = thaw || {{ touch {SAID}.slow; sleep 1000; }}\n")
-    with pytest.raises(AgentError, match="hook '05-db.session' exit status 4"):
+    with pytest.raises(AgentError, match="hook '05-db.session' no longer holds: exit status 4"):
         agent.freeze()
     guest.run(f"rm -f {SAID}.slow")
     assert two.said() == ["05-db.session session", QUIET_A, "15-slow freeze", "15-slow thaw", "10-a thaw"]
-    assert agent.status() == "thawed"
+    assert agent.status() == "thawed" and agent.thaw() == 0
 
 
 @hooked
@@ -332,8 +332,10 @@ def test_while_a_thaw_hangs_on_a_dead_disk_they_are_let_go(guest, two, agent):
         two.wait(QUIET_A, QUIET_B, "30-db.session session", "heard thaw", "eof", *BACK)
         with guest.agent_port("test") as other:
             other.sync(60)
-            assert state(other) == "thawing"
-    assert agent.port.read_reply(60) == {"return": len(ALL)}
+            assert state(other) in ("thawing", "draining") and other.call("guest-fsfreeze-status") == "frozen"
+    # The host is answered without the disk if that takes too long.
+    reply = agent.port.read_reply(60)
+    assert reply == {"return": len(ALL)} or "'/mnt/linear' is not thawed yet" in reply["error"]["desc"], reply
     assert thawed(guest, agent)
 
 

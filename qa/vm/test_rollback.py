@@ -152,6 +152,21 @@ def test_a_thaw_that_hangs_is_answered_and_named(guest, agent):
 
 # ---- given up
 
+@pytest.mark.agent(config=TEST_CHANNEL)
+def test_of_a_freeze_that_another_channels_thaw_ended_nobody_complains_later(guest, agent):
+    first = order(agent)[0]
+    with guest.agent_port("test") as other, foreign(guest, first):
+        other.sync(60)
+        agent.port.send(FREEZE)
+        guest.wait_for(lambda: state(other) == "freezing", interval=0.01)
+        other.call("guest-fsfreeze-thaw")
+        assert "asked for a thaw" in agent.port.read_reply(120)["error"]["desc"]
+    assert agent.thaw() == 0
+    agent.stop()
+    agent.restart()
+    assert agent.thaw() == 0
+
+
 def test_a_freeze_with_a_sync_behind_it_is_given_up(guest, agent):
     agent.port.send('{"execute":"guest-fsfreeze-freeze"}{"execute":"guest-sync","arguments":{"id":7}}')
     reply = agent.port.read_reply(120)
