@@ -50,8 +50,10 @@ static void run_thaw(SfHooks *hooks)
 	g_autoptr(GError) error = NULL;
 
 	launch.changed = on_thaw_changed;
-	/* It was checked before its freeze, but that may be another agent's and long ago. */
-	if (sf_secure_path_check(launch.path, false, &error))
+	/* Ours was checked before its freeze, and only root can have changed it since: its path is
+	 * not looked at now, when a dead disk may still hold up whoever does. */
+	bool is_checked = hooks->processes[index] != NULL;
+	if (is_checked || sf_secure_path_check(launch.path, false, &error))
 		hooks->thawing = sf_hook_process_start(&launch, &error);
 	if (!hooks->thawing)
 		end_last(hooks, NULL, error->message);
