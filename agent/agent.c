@@ -22,6 +22,7 @@ typedef struct {
 	SfSession *session;
 	SfDispatch *dispatch;
 	SfChannels *channels;
+	SfErrands *errands;
 	SfContext context;
 	GError *trouble;
 } Agent;
@@ -30,6 +31,7 @@ static void agent_clear(Agent *agent)
 {
 	sf_channels_free(agent->channels);
 	sf_session_free(agent->session);
+	sf_errands_free(agent->errands);
 	sf_dispatch_free(agent->dispatch);
 	g_clear_pointer(&agent->loop, g_main_loop_unref);
 	g_clear_error(&agent->trouble);
@@ -108,7 +110,8 @@ static void open_dispatch(Agent *agent, const SfConfig *config)
 	};
 
 	agent->dispatch = sf_dispatch_new(sf_command_families, &settings);
-	agent->context = (SfContext){agent->dispatch, agent->session};
+	agent->errands = sf_errands_new();
+	agent->context = (SfContext){agent->dispatch, agent->session, agent->errands};
 }
 
 /* A descriptor per filesystem, per device and per client. */

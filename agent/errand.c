@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Owns the children that do what may block, and the collecting of what they write. Invariant: each
- * is answered once and outlives neither its time limit nor the agent, except inside the kernel.
- * Called by commands.
+ * is answered once and outlives neither its time limit nor the agent, except inside the kernel; who
+ * does that counts until it is gone. Called by commands.
  */
 #include "config.h"
 
@@ -18,8 +18,16 @@
 
 /* More than the longest reply can hold. */
 #define MAX_OUTPUT (16 << 20)
+/* Who asks again and again about a disk that is dead must not fill the machine with processes. */
+#define MAX_CHILDREN 64
+
+struct SfErrands {
+	GHashTable *running;  /* set of Errand */
+	GHashTable *children; /* pid -> the source that waits for its end, or 0 while it runs */
+};
 
 typedef struct {
+	SfErrands *errands;
 	pid_t pid; /* 0: there is none */
 	int fd;    /* -1: there is none */
 	guint readable, deadline;
@@ -36,8 +44,20 @@ typedef struct {
 	int fd;
 } Child;
 
-static void ignore_exit(GPid pid, int status, gpointer user_data)
+SfErrands *sf_errands_new(void)
 {
+	SfErrands *errands = g_new0(SfErrands, 1);
+
+	errands->running = g_hash_table_new(NULL, NULL);
+	errands->children = g_hash_table_new(NULL, NULL);
+	return errands;
+}
+
+static void on_exit_of_child(GPid pid, int status, gpointer user_data)
+{
+	SfErrands *errands = user_data;
+
+	g_hash_table_remove(errands->children, GINT_TO_POINTER(pid));
 }
 
 static void clear_source(guint *source)
@@ -47,19 +67,60 @@ static void clear_source(guint *source)
 	*source = 0;
 }
 
-static void finish(Errand *errand)
+/* It may hang in the kernel where no signal reaches it: the main loop reaps it whenever that ends.
+ */
+static void let_go(SfErrands *errands, pid_t pid)
+{
+	guint source;
+
+	kill(pid, SIGKILL);
+	source = g_child_watch_add(pid, on_exit_of_child, errands);
+	g_hash_table_insert(errands->children, GINT_TO_POINTER(pid), GUINT_TO_POINTER(source));
+}
+
+static void errand_free(Errand *errand)
 {
 	clear_source(&errand->readable);
 	clear_source(&errand->deadline);
 	if (errand->fd >= 0)
 		close(errand->fd);
-	if (errand->pid > 0) {
-		kill(errand->pid, SIGKILL);
-		g_child_watch_add(errand->pid, ignore_exit, NULL);
-	}
-	errand->done(errand->output, errand->is_whole, errand->user_data);
+	if (errand->pid > 0)
+		let_go(errand->errands, errand->pid);
+	g_hash_table_remove(errand->errands->running, errand);
 	g_byte_array_unref(errand->output);
 	g_free(errand);
+}
+
+static void finish(Errand *errand)
+{
+	g_autoptr(GByteArray) output = g_byte_array_ref(errand->output);
+	SfErrandDone done = errand->done;
+	gpointer user_data = errand->user_data;
+	bool is_whole = errand->is_whole;
+
+	errand_free(errand);
+	done(output, is_whole, user_data);
+}
+
+void sf_errands_free(SfErrands *errands)
+{
+	GHashTableIter iter;
+	gpointer errand, source;
+
+	if (!errands)
+		return;
+	g_hash_table_iter_init(&iter, errands->running);
+	while (g_hash_table_iter_next(&iter, &errand, NULL)) {
+		g_hash_table_iter_remove(&iter);
+		errand_free(errand);
+	}
+	g_hash_table_iter_init(&iter, errands->children);
+	while (g_hash_table_iter_next(&iter, NULL, &source))
+		if (source)
+			g_source_remove(GPOINTER_TO_UINT(source));
+	g_hash_table_unref(errands->running);
+	g_hash_table_unref(errands->children);
+	g_free(errands);
 }
 
 static gboolean on_deadline(gpointer user_data)
@@ -106,36 +167,49 @@ static int run_child(void *data)
 	return 0;
 }
 
-static bool start_child(Errand *errand, SfErrandWork work, gpointer work_data)
+static bool start_child(Errand *errand, int keep_fd, SfErrandWork work, gpointer work_data)
 {
 	int fds[2];
 
+	if (g_hash_table_size(errand->errands->children) >= MAX_CHILDREN)
+		return false;
 	if (!g_unix_open_pipe(fds, FD_CLOEXEC, NULL))
 		return false;
 	Child child = {work, work_data, fds[1]};
+	int keep[] = {fds[1], keep_fd};
 	errand->fd = fds[0];
-	errand->pid = sf_process_run_child(&fds[1], 1, run_child, &child);
+	errand->pid = sf_process_run_child(keep, keep_fd >= 0 ? 2 : 1, run_child, &child);
 	close(fds[1]);
+	if (errand->pid > 0)
+		g_hash_table_insert(errand->errands->children, GINT_TO_POINTER(errand->pid), NULL);
 	return errand->pid > 0;
 }
 
-void sf_errand_start(SfErrandWork work, gpointer work_data, unsigned int timeout_ms,
-		     SfErrandDone done, gpointer user_data)
+void sf_errand_start_with(SfErrands *errands, int keep_fd, SfErrandWork work, gpointer work_data,
+			  unsigned int timeout_ms, SfErrandDone done, gpointer user_data)
 {
 	Errand *errand = g_new0(Errand, 1);
 
+	errand->errands = errands;
 	errand->fd = -1;
 	errand->timeout_ms = timeout_ms;
 	errand->output = g_byte_array_new();
 	errand->done = done;
 	errand->user_data = user_data;
-	if (!start_child(errand, work, work_data)) {
+	g_hash_table_add(errands->running, errand);
+	if (!start_child(errand, keep_fd, work, work_data)) {
 		errand->deadline = g_idle_add(on_deadline, errand);
 		return;
 	}
 	errand->readable =
 		g_unix_fd_add(errand->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, errand);
 	start_deadline(errand);
+}
+
+void sf_errand_start(SfErrands *errands, SfErrandWork work, gpointer work_data,
+		     unsigned int timeout_ms, SfErrandDone done, gpointer user_data)
+{
+	sf_errand_start_with(errands, -1, work, work_data, timeout_ms, done, user_data);
 }
 
 char *sf_errand_text(const GByteArray *output)

@@ -4,6 +4,14 @@
 #include <glib.h>
 #include <stdbool.h>
 
+/* The children of one agent that do what may block. At most 64 at a time, with those that hang. */
+typedef struct SfErrands SfErrands;
+
+SfErrands *sf_errands_new(void);
+/* Ends them; none is answered any more. */
+void sf_errands_free(SfErrands *errands);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfErrands, sf_errands_free)
+
 /**
  * SfErrandWork:
  * @fd: what is written here is the result
@@ -30,8 +38,11 @@ typedef void (*SfErrandDone)(const GByteArray *output, bool is_whole, gpointer u
  * Has a short-lived child do what may block: looking at a filesystem, a device, a file on a disk. A
  * child that hangs in the kernel is left behind, and is reaped whenever that ends.
  */
-void sf_errand_start(SfErrandWork work, gpointer work_data, unsigned int timeout_ms,
-		     SfErrandDone done, gpointer user_data);
+void sf_errand_start(SfErrands *errands, SfErrandWork work, gpointer work_data,
+		     unsigned int timeout_ms, SfErrandDone done, gpointer user_data);
+/* The same; the child has @keep_fd too. */
+void sf_errand_start_with(SfErrands *errands, int keep_fd, SfErrandWork work, gpointer work_data,
+			  unsigned int timeout_ms, SfErrandDone done, gpointer user_data);
 
 /* (transfer full) (not nullable): an output as text, up to its first NUL. */
 char *sf_errand_text(const GByteArray *output);

@@ -15,7 +15,6 @@
 
 #include "agent/commands/clock.h"
 #include "agent/commands/commands.h"
-#include "agent/errand.h"
 #include "protocol/error.h"
 
 #define TIMEOUT_MS 20000
@@ -186,7 +185,8 @@ static void run_set_time(SfCall *call, const SfArguments *arguments, gpointer us
 	gint64 time = sf_arguments_get_integer(arguments, "time");
 	bool is_given = sf_arguments_has(arguments, "time");
 
-	sf_errand_start(set_time, is_given ? &time : NULL, TIMEOUT_MS, on_set, call);
+	sf_errand_start(((SfContext *)user_data)->errands, set_time, is_given ? &time : NULL,
+			TIMEOUT_MS, on_set, call);
 }
 
 const SfCommand sf_clock_commands[] = {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include "agent/dispatch.h"
+#include "agent/errand.h"
 #include "agent/session.h"
 
 /* What every handler gets as its context. Nothing is owned. */
 typedef struct {
 	SfDispatch *dispatch;
 	SfSession *session;
+	SfErrands *errands;
 } SfContext;
 
 /* A call that the session answers later. Whoever answers frees it with g_free(). */

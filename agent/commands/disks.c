@@ -10,7 +10,6 @@
 #include "agent/commands/disks.h"
 #include "agent/commands/fsinfo.h"
 #include "agent/disk-address.h"
-#include "agent/errand.h"
 #include "agent/sysfs.h"
 #include "protocol/error.h"
 
@@ -109,6 +108,7 @@ static void run_disks(SfCall *call, const SfArguments *arguments, gpointer user_
 
 typedef struct {
 	SfCall *call;
+	SfErrands *errands;
 	SfFsinfo *info;
 	guint next; /* the superblock that the child begins with */
 	guint hung;
@@ -171,7 +171,8 @@ static void on_asked(const GByteArray *output, bool is_whole, gpointer user_data
 	if (asking->next >= sf_fsinfo_paths(asking->info)->len || asking->hung == MAX_HUNG)
 		finish(asking);
 	else
-		sf_errand_start(ask_filesystems, asking, TIMEOUT_MS, on_asked, asking);
+		sf_errand_start(asking->errands, ask_filesystems, asking, TIMEOUT_MS, on_asked,
+				asking);
 }
 
 static void run_fsinfo(SfCall *call, const SfArguments *arguments, gpointer user_data)
@@ -186,8 +187,9 @@ static void run_fsinfo(SfCall *call, const SfArguments *arguments, gpointer user
 	}
 	asking = g_new0(Asking, 1);
 	asking->call = call;
+	asking->errands = ((SfContext *)user_data)->errands;
 	asking->info = info;
-	sf_errand_start(ask_filesystems, asking, TIMEOUT_MS, on_asked, asking);
+	sf_errand_start(asking->errands, ask_filesystems, asking, TIMEOUT_MS, on_asked, asking);
 }
 
 const SfCommand sf_disk_commands[] = {

@@ -12,7 +12,6 @@
 
 #include "agent/commands/commands.h"
 #include "agent/disk-mounts.h"
-#include "agent/errand.h"
 #include "protocol/error.h"
 
 /* How long one filesystem may take, a large and slow disk's too. */
@@ -20,6 +19,7 @@
 
 typedef struct {
 	SfCall *call;
+	SfErrands *errands;
 	GPtrArray *paths; /* of char* */
 	guint64 minimum;
 	guint next; /* the path that the child begins with */
@@ -126,7 +126,7 @@ static void on_trimmed(const GByteArray *output, bool is_whole, gpointer user_da
 	if (trims->next < trims->paths->len)
 		add_result(trims, &late);
 	if (trims->next < trims->paths->len)
-		sf_errand_start(trim_all, trims, TIMEOUT_MS, on_trimmed, trims);
+		sf_errand_start(trims->errands, trim_all, trims, TIMEOUT_MS, on_trimmed, trims);
 	else
 		answer(trims);
 }
@@ -161,10 +161,11 @@ static void run_fstrim(SfCall *call, const SfArguments *arguments, gpointer user
 	}
 	trims = g_new0(Trim, 1);
 	trims->call = call;
+	trims->errands = context->errands;
 	trims->paths = find_paths(mounts);
 	trims->minimum = (guint64)sf_arguments_get_integer(arguments, "minimum");
 	trims->results = json_array_new();
-	sf_errand_start(trim_all, trims, TIMEOUT_MS, on_trimmed, trims);
+	sf_errand_start(trims->errands, trim_all, trims, TIMEOUT_MS, on_trimmed, trims);
 }
 
 const SfCommand sf_fstrim_commands[] = {

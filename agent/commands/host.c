@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "agent/commands/commands.h"
-#include "agent/errand.h"
 #include "protocol/error.h"
 
 #define TIMEOUT_MS 5000
@@ -71,7 +70,8 @@ static void on_timezone(const GByteArray *output, bool is_whole, gpointer user_d
 
 static void run_timezone(SfCall *call, const SfArguments *arguments, gpointer user_data)
 {
-	sf_errand_start(find_timezone, NULL, TIMEOUT_MS, on_timezone, call);
+	sf_errand_start(((SfContext *)user_data)->errands, find_timezone, NULL, TIMEOUT_MS,
+			on_timezone, call);
 }
 
 const SfCommand sf_host_commands[] = {

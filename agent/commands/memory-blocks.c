@@ -8,7 +8,6 @@
 
 #include "agent/commands/commands.h"
 #include "agent/commands/hotplug.h"
-#include "agent/errand.h"
 #include "agent/sysfs.h"
 #include "protocol/error.h"
 
@@ -190,7 +189,8 @@ static void run_set(SfCall *call, const SfArguments *arguments, gpointer user_da
 
 		g_array_append_val(pending->indexes, index);
 	}
-	sf_errand_start(set_all, &request, TIMEOUT_MS, on_set, pending);
+	sf_errand_start(((SfContext *)user_data)->errands, set_all, &request, TIMEOUT_MS, on_set,
+			pending);
 }
 
 static const SfArgumentSpec block_members[] = {

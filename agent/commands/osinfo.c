@@ -9,7 +9,6 @@
 
 #include "agent/commands/commands.h"
 #include "agent/commands/osinfo.h"
-#include "agent/errand.h"
 
 #define TIMEOUT_MS 5000
 
@@ -102,7 +101,8 @@ static void run_osinfo(SfCall *call, const SfArguments *arguments, gpointer user
 	const char *installed[] = {"/etc/os-release", "/usr/lib/os-release", NULL};
 	const char *one[] = {chosen, NULL};
 
-	sf_errand_start(read_first, chosen ? one : installed, TIMEOUT_MS, on_read, call);
+	sf_errand_start(((SfContext *)user_data)->errands, read_first, chosen ? one : installed,
+			TIMEOUT_MS, on_read, call);
 }
 
 const SfCommand sf_osinfo_commands[] = {

@@ -10,7 +10,6 @@
 
 #include "agent/commands/commands.h"
 #include "agent/commands/power.h"
-#include "agent/errand.h"
 #include "agent/program.h"
 #include "agent/sysfs.h"
 #include "protocol/error.h"
@@ -171,7 +170,8 @@ static void run_shutdown(SfCall *call, const SfArguments *arguments, gpointer us
 	g_autoptr(GError) error = NULL;
 
 	if (mode) {
-		sf_errand_start(run_shut_down, (gpointer)mode, SHUTDOWN_TIMEOUT_MS, on_done, call);
+		sf_errand_start(((SfContext *)user_data)->errands, run_shut_down, (gpointer)mode,
+				SHUTDOWN_TIMEOUT_MS, on_done, call);
 		return;
 	}
 	/* qemu-ga's words, the missing bracket included. */
@@ -185,7 +185,7 @@ static void start_suspend(SfCall *call, gpointer user_data, SfSuspend mode)
 	SfContext *context = user_data;
 	Suspend request = {sf_session_settings(context->session)->source.sys, mode};
 
-	sf_errand_start(run_suspend, &request, 0, on_done, call);
+	sf_errand_start(context->errands, run_suspend, &request, 0, on_done, call);
 }
 
 static void run_suspend_ram(SfCall *call, const SfArguments *arguments, gpointer user_data)

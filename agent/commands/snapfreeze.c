@@ -97,7 +97,8 @@ static void run_plan(SfCall *call, const SfArguments *arguments, gpointer user_d
 	g_auto(GStrv) mountpoints = sf_arguments_get_strings(arguments, "mountpoints");
 	Planning planning = {context->session, (const char *const *)mountpoints};
 
-	sf_errand_start(plan_in_child, &planning, PLAN_TIMEOUT_MS, on_planned, call);
+	sf_errand_start(context->errands, plan_in_child, &planning, PLAN_TIMEOUT_MS, on_planned,
+			call);
 }
 
 static bool check_timeout(const SfContext *context, const SfArguments *arguments, GError **error)

@@ -7,7 +7,6 @@
 
 #include "agent/commands/commands.h"
 #include "agent/commands/hotplug.h"
-#include "agent/errand.h"
 #include "agent/sysfs.h"
 #include "protocol/error.h"
 
@@ -130,7 +129,8 @@ static void run_set(SfCall *call, const SfArguments *arguments, gpointer user_da
 {
 	Request request = {arguments, sys_of(user_data)};
 
-	sf_errand_start(set_all, &request, TIMEOUT_MS, on_set, call);
+	sf_errand_start(((SfContext *)user_data)->errands, set_all, &request, TIMEOUT_MS, on_set,
+			call);
 }
 
 static const SfArgumentSpec vcpu_members[] = {

@@ -25,11 +25,12 @@ static void on_done(const GByteArray *output, bool is_whole, gpointer user_data)
 	result->is_whole = is_whole;
 }
 
-static Result run(SfErrandWork work, gpointer work_data, unsigned int timeout_ms)
+static Result run(SfErrands *errands, SfErrandWork work, gpointer work_data,
+		  unsigned int timeout_ms)
 {
 	Result result = {0};
 
-	sf_errand_start(work, work_data, timeout_ms, on_done, &result);
+	sf_errand_start(errands, work, work_data, timeout_ms, on_done, &result);
 	g_assert_null(result.output);
 	while (!result.output)
 		g_main_context_iteration(NULL, TRUE);
@@ -43,13 +44,14 @@ static void write_text(int fd, gpointer work_data)
 
 static void test_result(void)
 {
-	Result result = run(write_text, (gpointer) "some text", 0);
+	g_autoptr(SfErrands) errands = sf_errands_new();
+	Result result = run(errands, write_text, (gpointer) "some text", 0);
 
 	g_assert_true(result.is_whole);
 	g_assert_cmpmem(result.output->data, result.output->len, "some text", 9);
 	g_byte_array_unref(result.output);
 
-	result = run(write_text, (gpointer) "", 0);
+	result = run(errands, write_text, (gpointer) "", 0);
 	g_autofree char *text = sf_errand_text(result.output);
 	g_assert_true(result.is_whole);
 	g_assert_cmpstr(text, ==, "");
@@ -94,7 +96,8 @@ static void assert_goes(pid_t pid)
 
 static void test_hangs(void)
 {
-	Result result = run(hang, NULL, 100);
+	g_autoptr(SfErrands) errands = sf_errands_new();
+	Result result = run(errands, hang, NULL, 100);
 	pid_t pid;
 
 	g_assert_false(result.is_whole);
@@ -114,7 +117,8 @@ static void write_for_ever(int fd, gpointer work_data)
 
 static void test_bound(void)
 {
-	Result result = run(write_for_ever, NULL, 0);
+	g_autoptr(SfErrands) errands = sf_errands_new();
+	Result result = run(errands, write_for_ever, NULL, 0);
 
 	g_assert_false(result.is_whole);
 	g_assert_cmpuint(result.output->len, <=, 16 << 20);
@@ -130,13 +134,59 @@ static void list_fds(int fd, gpointer work_data)
 
 static void test_no_other_fds(void)
 {
+	g_autoptr(SfErrands) errands = sf_errands_new();
 	int fds[2];
 	Result result;
 
 	g_assert_cmpint(pipe(fds), ==, 0);
-	result = run(list_fds, NULL, 0);
+	result = run(errands, list_fds, NULL, 0);
 	g_assert_true(result.is_whole);
 	g_assert_cmpuint(result.output->len, ==, 0);
+	g_byte_array_unref(result.output);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void nothing(int fd, gpointer work_data)
+{
+}
+
+static void ignore(const GByteArray *output, bool is_whole, gpointer user_data)
+{
+	g_assert_not_reached();
+}
+
+/* So many may hang; one more is refused, until there is room again. */
+static void test_number(void)
+{
+	g_autoptr(SfErrands) errands = sf_errands_new();
+	Result result;
+
+	for (int i = 0; i < 64; i++)
+		sf_errand_start(errands, hang, NULL, 0, ignore, NULL);
+	result = run(errands, nothing, NULL, 0);
+	g_assert_false(result.is_whole);
+	g_byte_array_unref(result.output);
+}
+
+static void write_to_kept(int fd, gpointer work_data)
+{
+	sf_errand_write(*(int *)work_data, "kept", 4);
+}
+
+static void test_kept_fd(void)
+{
+	g_autoptr(SfErrands) errands = sf_errands_new();
+	Result result = {0};
+	char text[5] = "";
+	int fds[2];
+
+	g_assert_cmpint(pipe(fds), ==, 0);
+	sf_errand_start_with(errands, fds[1], write_to_kept, &fds[1], 0, on_done, &result);
+	while (!result.output)
+		g_main_context_iteration(NULL, TRUE);
+	g_assert_cmpint(read(fds[0], text, 4), ==, 4);
+	g_assert_cmpstr(text, ==, "kept");
 	g_byte_array_unref(result.output);
 	close(fds[0]);
 	close(fds[1]);
@@ -149,5 +199,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/errand/hangs", test_hangs);
 	g_test_add_func("/errand/bound", test_bound);
 	g_test_add_func("/errand/no-other-fds", test_no_other_fds);
+	g_test_add_func("/errand/number", test_number);
+	g_test_add_func("/errand/kept-fd", test_kept_fd);
 	return g_test_run();
 }
