@@ -23,6 +23,8 @@ typedef struct {
 	SfDispatch *dispatch;
 	SfChannels *channels;
 	SfErrands *errands;
+	SfExecs *execs;
+	SfFiles *files;
 	SfContext context;
 	GError *trouble;
 } Agent;
@@ -32,6 +34,8 @@ static void agent_clear(Agent *agent)
 	sf_channels_free(agent->channels);
 	sf_session_free(agent->session);
 	sf_errands_free(agent->errands);
+	sf_execs_free(agent->execs);
+	sf_files_free(agent->files);
 	sf_dispatch_free(agent->dispatch);
 	g_clear_pointer(&agent->loop, g_main_loop_unref);
 	g_clear_error(&agent->trouble);
@@ -111,7 +115,10 @@ static void open_dispatch(Agent *agent, const SfConfig *config)
 
 	agent->dispatch = sf_dispatch_new(sf_command_families, &settings);
 	agent->errands = sf_errands_new();
-	agent->context = (SfContext){agent->dispatch, agent->session, agent->errands};
+	agent->execs = sf_execs_new();
+	agent->files = sf_files_new(agent->errands);
+	agent->context = (SfContext){agent->dispatch, agent->session, agent->errands, agent->execs,
+				     agent->files};
 }
 
 /* A descriptor per filesystem, per device and per client. */

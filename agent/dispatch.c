@@ -119,7 +119,7 @@ static void return_line(SfCall *call, char *line)
 	g_autoptr(GError) error = NULL;
 	size_t size = strlen(line);
 
-	if (size <= MAX_RESULT_BYTES) {
+	if (size <= MAX_RESULT_BYTES || call->command->has_large_result) {
 		end_call(call, reply_bytes(line, call->command->delimited));
 		return;
 	}

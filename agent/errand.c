@@ -16,8 +16,8 @@
 #include "agent/errand.h"
 #include "agent/process.h"
 
-/* More than the longest reply can hold. */
-#define MAX_OUTPUT (16 << 20)
+/* More than any of them has to say: what guest-file-read may ask for. */
+#define MAX_OUTPUT (64 << 20)
 /* Who asks again and again about a disk that is dead must not fill the machine with processes. */
 #define MAX_CHILDREN 64
 
@@ -162,6 +162,9 @@ static int run_child(void *data)
 {
 	Child *child = data;
 
+	/* GLib's handlers write to descriptors that are closed here, or another file's. */
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	child->work(child->fd, child->work_data);
 	return 0;

@@ -32,7 +32,8 @@ static void reset_oom_score(void)
 	close(fd);
 }
 
-static int spawn(const char *const *argv, pid_t *out_pid)
+/* @in: -1: it has nothing to read */
+static int spawn(const char *const *argv, int in, pid_t *out_pid)
 {
 	static const char *const environment[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
@@ -44,7 +45,10 @@ static int spawn(const char *const *argv, pid_t *out_pid)
 	sigfillset(&all);
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (in >= 0)
+		posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
+	else
+		posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawnattr_init(&attributes);
@@ -58,15 +62,41 @@ static int spawn(const char *const *argv, pid_t *out_pid)
 	return reason;
 }
 
-bool sf_program_run(const char *const *argv, GError **error)
+/* As much as a pipe holds: nobody has to read while it is written. */
+static int make_input(const char *input)
+{
+	int fds[2];
+
+	if (!input || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -1;
+	(void)!write(fds[1], input, strlen(input));
+	close(fds[1]);
+	fcntl(fds[0], F_SETFL, 0);
+	return fds[0];
+}
+
+static bool start(const char *const *argv, const char *input, pid_t *out_pid, GError **error)
+{
+	int in = make_input(input);
+	int reason;
+
+	if (input && in < 0)
+		return sf_throw_errno(error, "make a pipe");
+	reset_oom_score();
+	reason = spawn(argv, in, out_pid);
+	if (in >= 0)
+		close(in);
+	errno = reason;
+	return reason == 0 || sf_throw_errno(error, "start '%s'", argv[0]);
+}
+
+bool sf_program_run(const char *const *argv, const char *input, GError **error)
 {
 	pid_t pid;
 	int status;
 
-	reset_oom_score();
-	errno = spawn(argv, &pid);
-	if (errno != 0)
-		return sf_throw_errno(error, "start '%s'", argv[0]);
+	if (!start(argv, input, &pid, error))
+		return false;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return sf_throw_errno(error, "wait for '%s'", argv[0]);

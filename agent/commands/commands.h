@@ -3,6 +3,8 @@
 
 #include "agent/dispatch.h"
 #include "agent/errand.h"
+#include "agent/execs.h"
+#include "agent/files.h"
 #include "agent/session.h"
 
 /* What every handler gets as its context. Nothing is owned. */
@@ -10,6 +12,8 @@ typedef struct {
 	SfDispatch *dispatch;
 	SfSession *session;
 	SfErrands *errands;
+	SfExecs *execs;
+	SfFiles *files;
 } SfContext;
 
 /* A call that the session answers later. Whoever answers frees it with g_free(). */
@@ -45,6 +49,10 @@ extern const SfCommand sf_disk_commands[];
 extern const SfCommand sf_fstrim_commands[];
 extern const SfCommand sf_clock_commands[];
 extern const SfCommand sf_power_commands[];
+extern const SfCommand sf_exec_commands[];
+extern const SfCommand sf_file_commands[];
+extern const SfCommand sf_password_commands[];
+extern const SfCommand sf_ssh_commands[];
 
 /* All of them, NULL-terminated, for sf_dispatch_new() and "-b help". */
 extern const SfCommand *const sf_command_families[];

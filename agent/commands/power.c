@@ -48,13 +48,13 @@ static bool shut_down(const ShutdownMode *mode, GError **error)
 	const char *argv[] = {program, mode->option, "+0", MESSAGE, NULL};
 
 	if (program)
-		return sf_program_run(argv, error);
+		return sf_program_run(argv, NULL, error);
 	program = sf_program_find(mode->plainly);
 	if (!program)
 		return sf_throw(error, "there is no '%s' and no '%s'", paths[0], mode->plainly[0]);
 	argv[0] = program;
 	argv[1] = NULL;
-	return sf_program_run(argv, error);
+	return sf_program_run(argv, NULL, error);
 }
 
 static void run_shut_down(int fd, gpointer work_data)
@@ -125,11 +125,11 @@ static bool suspend(const Suspend *request, GError **error)
 	if (!sf_suspend_is_possible(request->sys, request->mode))
 		return sf_throw(error, "the requested suspend mode is not supported by the guest");
 	if (program)
-		return sf_program_run(argv, error);
+		return sf_program_run(argv, NULL, error);
 	argv[0] = sf_program_find(pm_utils);
 	argv[1] = NULL;
 	if (argv[0])
-		return sf_program_run(argv, error);
+		return sf_program_run(argv, NULL, error);
 	return sf_suspend_by_kernel(request->sys, request->mode, error);
 }
 

@@ -384,15 +384,18 @@ static void test_program(void)
 	const char *good[] = {"/bin/true", NULL};
 	const char *bad[] = {"/bin/false", NULL};
 	const char *none[] = {"/nonexistent/a", NULL};
+	const char *same[] = {"/bin/grep", "^what it reads$", NULL};
 	g_autoptr(GError) error = NULL;
 
 	g_assert_cmpstr(sf_program_find(paths), ==, "/bin/false");
 	g_assert_null(sf_program_find(none));
-	g_assert_true(sf_program_run(good, NULL));
-	g_assert_false(sf_program_run(bad, &error));
+	g_assert_true(sf_program_run(good, NULL, NULL));
+	g_assert_true(sf_program_run(same, "what it reads\n", NULL));
+	g_assert_false(sf_program_run(same, "something else\n", NULL));
+	g_assert_false(sf_program_run(bad, NULL, &error));
 	g_assert_cmpstr(error->message, ==, "'/bin/false' ended with status 1");
 	g_clear_error(&error);
-	g_assert_false(sf_program_run(none, &error));
+	g_assert_false(sf_program_run(none, NULL, &error));
 	g_assert_true(g_str_has_prefix(error->message, "start '/nonexistent/a': "));
 }
 

@@ -121,7 +121,7 @@ static void test_bound(void)
 	Result result = run(errands, write_for_ever, NULL, 0);
 
 	g_assert_false(result.is_whole);
-	g_assert_cmpuint(result.output->len, <=, 16 << 20);
+	g_assert_cmpuint(result.output->len, <=, 64 << 20);
 	g_byte_array_unref(result.output);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Cases about the commands that report on the guest and change it: beside qemu-ga, and by what the guest itself says."""
 
+import base64
 import json
 import time
 
@@ -284,3 +285,160 @@ def test_the_guest_is_suspended_and_woken(guest, agent):
     guest.qmp("system_wakeup")
     # Nothing was answered but this.
     assert agent.call("guest-ping", timeout=120) == {}
+
+
+# ---- profile full
+
+FULL = "[commands]\nprofile=full\n"
+
+
+def execute(agent, path, *args, **options):
+    """Runs a program to its end: the status that says so."""
+    pid = agent.call("guest-exec", path=path, arg=list(args), **options)["pid"]
+    deadline = time.monotonic() + 60
+    while True:
+        status = agent.call("guest-exec-status", pid=pid)
+        if status["exited"]:
+            return status
+        assert status == {"exited": False} and time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def base64_of(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+def programs(agent):
+    """The same programs by either agent."""
+    yield execute(agent, "/bin/sh", "-c", "echo out; echo err >&2; exit 3", capture_output=True)
+    yield execute(agent, "sh", "-c", "echo $A-$HOME; cat", env=["A=b", "PATH=/bin"], input_data=base64_of("in\n"),
+                  capture_output=True)
+    yield execute(agent, "/bin/sh", "-c", "kill -9 $$")
+    yield execute(agent, "true")
+
+
+def test_programs_run_as_by_qemu_ga(guest, make_agent):
+    qemu_ga = QemuGa(guest).start()
+    theirs = list(programs(qemu_ga))
+    qemu_ga.stop()
+    agent = make_agent(guest).start(config=FULL)
+    assert list(programs(agent)) == theirs
+    assert theirs[0] == {
+        "exited": True, "exitcode": 3, "out-data": base64_of("out\n"), "err-data": base64_of("err\n"),
+        "out-truncated": False, "err-truncated": False}
+    both = "echo a; echo b >&2"
+    assert execute(agent, "sh", "-c", both, capture_output="merged")["out-data"] == base64_of("a\nb\n")
+    assert "out-data" not in execute(agent, "sh", "-c", both, capture_output="stderr")
+    assert refused(agent, "guest-exec", path="/nonexistent").klass == "GenericError"
+    assert refused(agent, "guest-exec", path="true", capture_output="all").desc == (
+        "Parameter 'capture-output' does not accept value 'all'")
+    assert refused(agent, "guest-exec-status", pid=1).klass == "GenericError"
+    # One that holds the agent's own freeze up would be a bad one.
+    pid = agent.call("guest-exec", path="sleep", arg=["600"])["pid"]
+    assert agent.call("guest-fsfreeze-freeze-list", mountpoints=["/mnt/ext4-a"]) == 1
+    assert refused(agent, "guest-exec", path="true").desc.endswith("the agent is in frozen state")
+    assert agent.thaw() == 1
+    guest.run(["kill", str(pid)])
+
+
+def with_files(agent, path):
+    """The same file by either agent: what each step answers."""
+    handle = agent.call("guest-file-open", path=path, mode="w+")
+    yield agent.call("guest-file-write", handle=handle, buf_b64=base64_of("hello world"))
+    yield agent.call("guest-file-write", handle=handle, buf_b64=base64_of("-and more"), count=4)
+    yield agent.call("guest-file-flush", handle=handle)
+    yield agent.call("guest-file-seek", handle=handle, offset=6, whence=0)
+    yield agent.call("guest-file-read", handle=handle, count=5)
+    yield agent.call("guest-file-read", handle=handle)
+    yield agent.call("guest-file-seek", handle=handle, offset=-4, whence="end")
+    yield agent.call("guest-file-read", handle=handle)
+    for command, arguments in (("guest-file-read", {"handle": handle, "count": -1}),
+                               ("guest-file-seek", {"handle": handle, "offset": 0, "whence": 7}),
+                               ("guest-file-read", {"handle": 5}), ("guest-file-close", {"handle": 5}),
+                               ("guest-file-open", {"path": "/nonexistent/x"}),
+                               ("guest-file-open", {"path": path, "mode": "z"})):
+        yield refused(agent, command, **arguments).desc
+    yield agent.call("guest-file-close", handle=handle)
+
+
+def test_files_are_read_and_written_as_by_qemu_ga(guest, make_agent):
+    qemu_ga = QemuGa(guest).start()
+    theirs = list(with_files(qemu_ga, "/run/theirs"))
+    qemu_ga.stop()
+    agent = make_agent(guest).start(config=FULL)
+    ours = list(with_files(agent, "/run/theirs"))
+    for mine, other in zip(ours, theirs):
+        assert mine == other
+    assert guest.sh("cat /run/theirs; rm /run/theirs") == "hello world-and"
+    # Longer than other answers may be.
+    guest.run("head -c 9437184 /dev/zero >/run/large")
+    handle = agent.call("guest-file-open", path="/run/large")
+    answer = agent.call("guest-file-read", handle=handle, count=48 << 20)
+    assert answer["count"] == 9 << 20 and len(answer["buf-b64"]) == 12 << 20 and answer["eof"] is True
+    agent.call("guest-file-close", handle=handle)
+    guest.run("rm /run/large")
+
+
+def with_keys(agent):
+    """The same user's keys by either agent."""
+    one, two, three = (f"ssh-ed25519 AAAA{n} key {n}" for n in range(3))
+    yield agent.call("guest-ssh-add-authorized-keys", username="qa", keys=[one, two])
+    yield agent.call("guest-ssh-add-authorized-keys", username="qa", keys=[two, three], reset=False)
+    yield sorted(agent.call("guest-ssh-get-authorized-keys", username="qa")["keys"])
+    yield agent.call("guest-ssh-remove-authorized-keys", username="qa", keys=[one, "ssh-rsa none"])
+    yield sorted(agent.call("guest-ssh-get-authorized-keys", username="qa")["keys"])
+    yield agent.call("guest-ssh-add-authorized-keys", username="qa", keys=[one], reset=True)
+    yield sorted(agent.call("guest-ssh-get-authorized-keys", username="qa")["keys"])
+    yield refused(agent, "guest-ssh-get-authorized-keys", username="nobody-here").klass
+
+
+@pytest.fixture
+def user(guest):
+    """A user in the guest, with a home in memory."""
+    before = guest.pull("/etc/passwd")
+    guest.push(before + b"qa:x:1000:1000::/run/home:/bin/sh\n", "/etc/passwd", 0o644)
+    guest.run("mkdir /run/home; chown 1000:1000 /run/home")
+    yield "qa"
+    guest.push(before, "/etc/passwd", 0o644)
+    guest.run("rm -rf /run/home /run/secret")
+
+
+def test_keys_are_changed_as_by_qemu_ga(guest, make_agent, user):
+    qemu_ga = QemuGa(guest).start()
+    theirs = list(with_keys(qemu_ga))
+    qemu_ga.stop()
+    guest.run("rm -r /run/home/.ssh")
+    agent = make_agent(guest).start(config=FULL)
+    assert list(with_keys(agent)) == theirs
+    assert guest.sh("stat -c '%u %g %a' /run/home/.ssh /run/home/.ssh/authorized_keys").split("\n") == [
+        "1000 1000 700", "1000 1000 600"]
+    # A user who puts links there makes root read and write nothing.
+    guest.run("mkdir /run/secret; echo secret >/run/secret/authorized_keys; rm -r /run/home/.ssh; "
+              "ln -s /run/secret /run/home/.ssh")
+    for command, arguments in (("get", {}), ("add", {"keys": ["ssh-rsa AAAA"]}), ("remove", {"keys": ["secret"]})):
+        refused(agent, f"guest-ssh-{command}-authorized-keys", username=user, **arguments)
+    guest.run("rm /run/home/.ssh; mkdir /run/home/.ssh; ln /run/secret/authorized_keys /run/home/.ssh/; "
+              "chown -R 1000:1000 /run/home; chmod 0 /run/home/.ssh; chown 0:0 /run/home/.ssh")
+    refused(agent, "guest-ssh-get-authorized-keys", username=user)
+    assert guest.sh("cat /run/secret/authorized_keys") == "secret"
+
+
+def test_a_password_is_set_by_the_systems_program(guest, make_agent):
+    agent = make_agent(guest).start(config=FULL)
+    arguments = {"username": "qa", "password": base64_of("a:b c"), "crypted": False}
+    assert refused(agent, "guest-set-user-password", **arguments).klass == "GenericError"
+    guest.push(b'#!/bin/sh\nexec >/run/said; printf "%s\\n" "$*"; cat; ! test -e /run/fail\n', "/usr/sbin/chpasswd")
+    try:
+        assert agent.call("guest-set-user-password", **arguments) == {}
+        assert guest.sh("cat /run/said") == "\nqa:a:b c"
+        assert agent.call("guest-set-user-password", **{**arguments, "crypted": True}) == {}
+        assert guest.sh("cat /run/said") == "-e\nqa:a:b c"
+        for bad in ({"password": base64_of("a\nroot:b")}, {"username": "qa:x"}, {"username": "qa\nroot"},
+                    {"password": "?"}):
+            guest.run("rm -f /run/said")
+            refused(agent, "guest-set-user-password", **{**arguments, **bad})
+            guest.run("! test -e /run/said")
+        guest.run("touch /run/fail")
+        assert refused(agent, "guest-set-user-password", **arguments).desc == "'/usr/sbin/chpasswd' ended with status 1"
+    finally:
+        guest.run("rm -f /usr/sbin/chpasswd /run/said /run/fail")
