@@ -33,7 +33,7 @@ struct SfSession {
 	char *command;
 	char *thawing_channel;
 	SfWaiters waiters;
-	guint retry_source, leave_source, release_source;
+	guint retry_source, leave_source, release_source, drop_source;
 	unsigned int frozen_count;
 	uint64_t lease_s;     /* that the freeze was asked for; 0: the longest */
 	uint64_t deadline_ms; /* CLOCK_BOOTTIME, while it is frozen */

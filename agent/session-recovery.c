@@ -64,6 +64,10 @@ void sf_session_rescue(SfSession *session)
 	if (session->rescue)
 		return;
 	sf_session_unbound_thaw(session);
+	/* The rescue tells the end now, and it frees the link: not before it is done. */
+	if (session->drop_source)
+		g_source_remove(session->drop_source);
+	session->drop_source = 0;
 	session->rescue = sf_rescue_start(session->record, sf_freezer_link_pid(session->link),
 					  sf_freezer_link_pidfd(session->link), fds,
 					  session->settings.rehearse, on_rescued, session);

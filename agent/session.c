@@ -247,7 +247,10 @@ void sf_session_prepare(SfSession *session, const SfFreezeRequest *request, GErr
 
 static gboolean on_drop_unsent(gpointer user_data)
 {
-	sf_session_handle(user_data, SF_EVENT_ENDED);
+	SfSession *session = user_data;
+
+	session->drop_source = 0;
+	sf_session_handle(session, SF_EVENT_ENDED);
 	return G_SOURCE_REMOVE;
 }
 
@@ -263,7 +266,7 @@ static void do_end(SfSession *session)
 								 ? SF_END_STOPPED
 								 : SF_END_REQUEST);
 	else
-		g_idle_add(on_drop_unsent, session);
+		session->drop_source = g_idle_add(on_drop_unsent, session);
 }
 
 static void do_judge(SfSession *session)
@@ -400,6 +403,8 @@ void sf_session_free(SfSession *session)
 		g_source_remove(session->leave_source);
 	if (session->release_source)
 		g_source_remove(session->release_source);
+	if (session->drop_source)
+		g_source_remove(session->drop_source);
 	sf_preparation_free(session->preparation);
 	sf_hooks_free(session->hooks);
 	sf_throttle_free(session->throttle);
