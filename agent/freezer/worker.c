@@ -55,6 +55,9 @@ static int freeze_patiently(struct sf_worker *worker)
 	uint64_t begun_us = all->operations->now_us();
 
 	for (;;) {
+		/* It may have begun while this thread was not run, or paused. */
+		if (atomic_load(&all->is_ending))
+			return -ECANCELED;
 		int result = freeze_once(worker);
 		if (result != -EBUSY || atomic_load(&all->is_ending) ||
 		    all->operations->now_us() - begun_us >= BUSY_LIMIT_US)

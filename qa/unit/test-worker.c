@@ -22,6 +22,7 @@ static struct {
 	_Atomic int freezes, thaws, flushes, pauses;
 	_Atomic uint64_t clock_us;
 	_Atomic uint32_t state_within;
+	struct sf_workers *ending_in_pause; /* an ending begins while a thread pauses */
 } play;
 
 static int play_freeze(int fd)
@@ -57,6 +58,8 @@ static uint64_t play_now(void)
 static void play_pause(unsigned int ms)
 {
 	atomic_fetch_add(&play.pauses, 1);
+	if (play.ending_in_pause)
+		atomic_store(&play.ending_in_pause->is_ending, true);
 	atomic_fetch_add(&play.clock_us, ms * 1000);
 }
 
@@ -157,9 +160,21 @@ static void test_roll_back_ends_the_patience(void)
 	struct sf_workers *workers = workers_new(1);
 
 	play.freeze_result = -EBUSY;
-	atomic_store(&workers->is_ending, true);
-	g_assert_cmpint(do_job(workers, SF_JOB_FREEZE), ==, EBUSY);
+	play.ending_in_pause = workers;
+	g_assert_cmpint(do_job(workers, SF_JOB_FREEZE), ==, ECANCELED);
 	g_assert_cmpint(play.freezes, ==, 1);
+	g_assert_cmpuint(state(), ==, SF_ENTRY_FAILED);
+	workers_free(workers);
+}
+
+static void test_no_freeze_begins_after_the_ending(void)
+{
+	struct sf_workers *workers = workers_new(1);
+
+	atomic_store(&workers->is_ending, true);
+	g_assert_cmpint(do_job(workers, SF_JOB_FREEZE), ==, ECANCELED);
+	g_assert_cmpint(play.freezes, ==, 0);
+	g_assert_cmpuint(state(), ==, SF_ENTRY_FAILED);
 	workers_free(workers);
 }
 
@@ -243,6 +258,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/worker/long-foreign-freeze-fails-after-two-seconds",
 			test_long_foreign_freeze_fails_after_two_seconds);
 	g_test_add_func("/worker/roll-back-ends-the-patience", test_roll_back_ends_the_patience);
+	g_test_add_func("/worker/no-freeze-begins-after-the-ending",
+			test_no_freeze_begins_after_the_ending);
 	g_test_add_func("/worker/foreign-freeze-can-be-accepted",
 			test_foreign_freeze_can_be_accepted);
 	g_test_add_func("/worker/what-cannot-freeze-is-synced", test_what_cannot_freeze_is_synced);
