@@ -89,7 +89,10 @@ void sf_session_extend(SfSession *session, int64_t id, int64_t timeout_s, SfFree
 
 bool sf_session_is_frozen(const SfSession *session)
 {
-	return sf_state_is_frozen(&session->state) && !session->settings.rehearse;
+	/* The record, too: while a recovery waits for an earlier agent's freezer, that may still
+	 * carry out the word to freeze which its socket holds. */
+	return (sf_state_is_frozen(&session->state) || sf_record_count_ours(session->record) > 0) &&
+	       !session->settings.rehearse;
 }
 
 bool sf_session_is_rehearsal(const SfSession *session)
