@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "agent/fdstore.h"
@@ -152,6 +153,9 @@ static void on_rescued(gpointer user_data)
 		sf_fdstore_clear();
 		/* What could not be opened was thawed by what the service manager had kept. */
 		g_clear_error(&recovery->trouble);
+	} else if (!recovery->trouble) {
+		/* It was not ours yet when the ways were looked for: the next try finds it. */
+		sf_throw(&recovery->trouble, "%u filesystems are still frozen", left);
 	}
 	recovery->done(recovery->ours_before - left, recovery->trouble, recovery->user_data);
 }
@@ -211,7 +215,8 @@ static gboolean on_old_freezer_ended(gint fd, GIOCondition condition, gpointer u
 	return G_SOURCE_REMOVE;
 }
 
-/* The rescue kills it, and thaws at once what none of its threads still holds. */
+/* It is killed before the ways are looked for: while it lives it may freeze more, to which there
+ * would be none. The rescue then thaws at once what none of its threads still holds. */
 static gboolean on_grace_over(gpointer user_data)
 {
 	SfRecovery *recovery = user_data;
@@ -221,6 +226,7 @@ static gboolean on_grace_over(gpointer user_data)
 	recovery->ended_source = 0;
 	g_warning("the freezer of an earlier agent (pid %u) has not ended by itself",
 		  recovery->record->map->freezer_pid);
+	sf_process_kill(recovery->pidfd, SIGKILL);
 	begin_opening(recovery);
 	return G_SOURCE_REMOVE;
 }
