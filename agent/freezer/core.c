@@ -409,7 +409,10 @@ static uint64_t next_thaw_check(const struct sf_core *core)
 		const struct sf_target *target = &core->targets[i];
 		if (target->job == SF_JOB_THAW && !target->is_slow)
 			at = earlier(at, target->since_ms + SF_SLOW_THAW_MS);
-		else if (target->job == SF_JOB_NONE && target->is_frozen && target->is_slow)
+		else if (target->job == SF_JOB_NONE && target->is_frozen && target->is_slow &&
+			 /* Where it must wait for another, that one's end is the event; a time that
+			  * has passed would wake us again and again. */
+			 !thaw_must_wait(core, i))
 			at = earlier(at, target->since_ms + SF_THAW_RETRY_MS);
 	}
 	return at;

@@ -486,6 +486,28 @@ static void test_slow_thaw_holds_nobody_up(void)
 	rig_free(rig);
 }
 
+/* Found by the model: such a wait was a busy loop. */
+static void test_waiting_retry_arms_no_timer(void)
+{
+	Rig *rig = rig_new(2, 128, NULL, 0, 0);
+
+	rig_flush(rig);
+	rig_begin_freeze(rig);
+	rig_done(rig, 0, 0);
+	g_assert_cmpuint(rig->core->targets[1].job, ==, SF_JOB_FREEZE);
+	rig_say(rig, (struct sf_message){.kind = SF_MESSAGE_THAW, .reason = SF_END_REQUEST}, 0);
+	rig_done(rig, 0, EIO);
+	/* Only now is there something that must be thawed before the barrier. */
+	rig_done(rig, 1, 0);
+	g_assert_cmpuint(rig->core->targets[1].job, ==, SF_JOB_THAW);
+	rig_pass(rig, 1500);
+	g_assert_cmpuint(rig->core->targets[0].job, ==, SF_JOB_NONE);
+	g_assert_cmpuint(sf_core_wake_at(rig->core).boottime_ms, ==, rig->now.boottime_ms + 500);
+	rig_done(rig, 1, 0);
+	g_assert_cmpuint(rig->core->targets[0].job, ==, SF_JOB_THAW);
+	rig_free(rig);
+}
+
 static void test_failing_thaw_is_tried_again(void)
 {
 	Rig *rig = rig_frozen(1);
@@ -620,6 +642,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/core/missing-heartbeat-thaws", test_missing_heartbeat_thaws);
 	g_test_add_func("/core/dead-agent-in-every-phase", test_dead_agent_in_every_phase);
 	g_test_add_func("/core/slow-thaw-holds-nobody-up", test_slow_thaw_holds_nobody_up);
+	g_test_add_func("/core/waiting-retry-arms-no-timer", test_waiting_retry_arms_no_timer);
 	g_test_add_func("/core/failing-thaw-is-tried-again", test_failing_thaw_is_tried_again);
 	g_test_add_func("/core/foreign-thaw-ends-it-too", test_foreign_thaw_ends_it_too);
 	g_test_add_func("/core/limits-are-restored-once-frozen",
