@@ -50,7 +50,8 @@ static bool check_folder(const char *folder, bool needs_tmpfs, GError **error)
  * freezer, which inherits the file, must not keep it when the agent is dead. */
 static bool lock_file(const SfRecord *record, GError **error)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	/* The first byte only: the entries have locks of their own. */
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
 
 	if (fcntl(record->fd, F_SETLK, &lock) == 0)
 		return true;
@@ -172,6 +173,16 @@ bool sf_record_entry_is_ours(const struct sf_record_entry *entry)
 	uint32_t state = atomic_load(&entry->state);
 
 	return state == SF_ENTRY_FREEZING || state == SF_ENTRY_FROZEN || state == SF_ENTRY_THAWING;
+}
+
+bool sf_record_lock_entry(const SfRecord *record, uint32_t index)
+{
+	struct flock lock = {.l_type = F_WRLCK,
+			     .l_whence = SEEK_SET,
+			     .l_start = 1 + (off_t)index,
+			     .l_len = 1};
+
+	return fcntl(record->fd, F_SETLK, &lock) == 0;
 }
 
 int sf_record_first_ours(const SfRecord *record)

@@ -47,6 +47,14 @@ unsigned int sf_record_count_ours(const SfRecord *record);
 /* The first that is, or -1. */
 int sf_record_first_ours(const SfRecord *record);
 
+/**
+ * sf_record_lock_entry:
+ *
+ * For the one process that is about to thaw the entry; the lock ends with that process, however it
+ * ends. Returns: whether nobody else has it
+ */
+bool sf_record_lock_entry(const SfRecord *record, uint32_t index);
+
 /* For people: why a freeze ended, such as "the agent died". */
 const char *sf_end_describe(enum sf_end end);
 /* The wire's name of an entry's state: "frozen", "synced", "foreign", … */

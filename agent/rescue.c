@@ -39,22 +39,36 @@ struct SfRescue {
 };
 
 typedef struct {
-	struct sf_record_entry *entry;
+	const SfRecord *record;
+	uint32_t index;
+	int64_t id; /* of the freeze that left it */
 	int fd;
 	bool rehearse;
 } Thaw;
+
+/* Two at once would each undo a freeze, and the second one the next freeze's: a child outlives its
+ * agent, and may be late. In this order: what is ours by an older id is ours no more. */
+static bool is_still_wanted(const Thaw *thaw)
+{
+	return sf_record_lock_entry(thaw->record, thaw->index) &&
+	       sf_record_entry_is_ours(&thaw->record->map->entries[thaw->index]) &&
+	       thaw->record->map->id == thaw->id;
+}
 
 /* In the child. The record is shared memory: the answer is noted even where the agent dies
  * meanwhile. */
 static int thaw_in_child(void *user_data)
 {
 	Thaw *thaw = user_data;
+	struct sf_record_entry *entry = &thaw->record->map->entries[thaw->index];
 
-	atomic_store(&thaw->entry->state, SF_ENTRY_THAWING);
+	if (!is_still_wanted(thaw))
+		return 1;
+	atomic_store(&entry->state, SF_ENTRY_THAWING);
 	int result = thaw->rehearse ? 0 : sf_ioctl_thaw(thaw->fd);
-	atomic_store(&thaw->entry->error, -result);
+	atomic_store(&entry->error, -result);
 	bool is_over = result == 0 || result == -EINVAL;
-	atomic_store(&thaw->entry->state, is_over ? SF_ENTRY_THAWED : SF_ENTRY_FROZEN);
+	atomic_store(&entry->state, is_over ? SF_ENTRY_THAWED : SF_ENTRY_FROZEN);
 	return is_over ? 0 : 1;
 }
 
@@ -87,10 +101,11 @@ static bool entry_is_released(const SfRescue *rescue, const struct sf_record_ent
 static void begin_thaw(SfRescue *rescue, uint32_t index)
 {
 	Patient *patient = &rescue->patients[index];
-	Thaw thaw = {&rescue->record->map->entries[index], patient->fd, rescue->rehearse};
+	Thaw thaw = {rescue->record, index, rescue->record->map->id, patient->fd, rescue->rehearse};
+	const int keep[] = {patient->fd, rescue->record->fd};
 
 	patient->tried_at_us = g_get_monotonic_time();
-	pid_t child = sf_process_run_child(&patient->fd, 1, thaw_in_child, &thaw);
+	pid_t child = sf_process_run_child(keep, G_N_ELEMENTS(keep), thaw_in_child, &thaw);
 	/* Where no child can be made, the next look tries again. */
 	patient->child = child > 0 ? child : 0;
 }

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* agent/record: the locks, which one process at a time holds and no dead one. */
+#include "config.h"
+
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/record.h"
+
+typedef struct {
+	char *folder;
+	SfRecord *record;
+} Fixture;
+
+static void fixture_init(Fixture *fixture)
+{
+	g_autoptr(GError) error = NULL;
+
+	fixture->folder = g_dir_make_tmp("snapfreeze-record-XXXXXX", NULL);
+	fixture->record = sf_record_open(fixture->folder, false, &error);
+	g_assert_no_error(error);
+}
+
+static void fixture_clear(Fixture *fixture)
+{
+	g_unlink(fixture->record->path);
+	g_rmdir(fixture->folder);
+	sf_record_close(fixture->record);
+	g_free(fixture->folder);
+}
+
+/* In a process of its own. */
+static bool can_lock(const SfRecord *record, uint32_t index)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(sf_record_lock_entry(record, index) ? EXIT_SUCCESS : EXIT_FAILURE);
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+}
+
+/* Returns: the pid of a process that holds the lock until it is killed. */
+static pid_t hold_lock(const SfRecord *record, uint32_t index)
+{
+	int ready[2];
+	char byte = 0;
+
+	g_assert_cmpint(pipe(ready), ==, 0);
+	pid_t child = fork();
+	if (child == 0) {
+		byte = sf_record_lock_entry(record, index);
+		if (write(ready[1], &byte, 1) == 1)
+			pause();
+		_exit(EXIT_FAILURE);
+	}
+	g_assert_cmpint(read(ready[0], &byte, 1), ==, 1);
+	g_assert_cmpint(byte, ==, 1);
+	close(ready[0]);
+	close(ready[1]);
+	return child;
+}
+
+static void test_an_entry_is_thawed_by_one_at_a_time(void)
+{
+	Fixture fixture;
+
+	fixture_init(&fixture);
+	/* The record's own lock, which this process holds, is none of the entries'. */
+	pid_t child = hold_lock(fixture.record, 3);
+	g_assert_false(can_lock(fixture.record, 3));
+	g_assert_true(can_lock(fixture.record, 2));
+	g_assert_true(can_lock(fixture.record, 4));
+	kill(child, SIGKILL);
+	g_assert_cmpint(waitpid(child, NULL, 0), ==, child);
+	g_assert_true(can_lock(fixture.record, 3));
+	fixture_clear(&fixture);
+}
+
+/* In a process of its own: locks of one process do not exclude each other. */
+static bool can_open(const char *folder)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(sf_record_open(folder, false, NULL) ? EXIT_SUCCESS : EXIT_FAILURE);
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+}
+
+static void test_a_record_is_one_agents(void)
+{
+	Fixture fixture;
+
+	fixture_init(&fixture);
+	g_assert_false(can_open(fixture.folder));
+	fixture_clear(&fixture);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/record/an-entry-is-thawed-by-one-at-a-time",
+			test_an_entry_is_thawed_by_one_at_a_time);
+	g_test_add_func("/record/a-record-is-one-agents", test_a_record_is_one_agents);
+	return g_test_run();
+}
