@@ -11,6 +11,7 @@
 void sf_core_init(struct sf_core *core)
 {
 	memset(core, 0, sizeof(*core));
+	core->heartbeat_until_ms = UINT64_MAX;
 }
 
 static void tell(struct sf_core *core, enum sf_message_kind kind, int index, int error)
@@ -352,20 +353,18 @@ static void tick_ending(struct sf_core *core, struct sf_clock now)
 	}
 }
 
-static bool is_preparing(const struct sf_core *core)
-{
-	return core->phase >= SF_PHASE_LOADED && core->phase <= SF_PHASE_FLUSHED;
-}
-
 static bool holds_writers(const struct sf_core *core)
 {
 	return core->phase == SF_PHASE_FREEZING || core->phase == SF_PHASE_FROZEN;
 }
 
-/* Nothing is frozen yet, so a hung agent may go on when it wakes up; but writers must not be slowed
- * down until then. */
+/* Where nothing is frozen yet, or any more, a hung agent may go on when it wakes up; but writers
+ * must not be slowed down until then. Even after the end: of that it may not have heard when it
+ * lowered the limits once more. */
 static void miss_heartbeat(struct sf_core *core)
 {
+	if (holds_writers(core))
+		begin_ending(core, SF_END_HEARTBEAT, -1, 0);
 	core->restore = true;
 	core->heartbeat_until_ms = UINT64_MAX;
 }
@@ -373,16 +372,13 @@ static void miss_heartbeat(struct sf_core *core)
 void sf_core_tick(struct sf_core *core, struct sf_clock now)
 {
 	begin_event(core);
-	bool is_missed = now.monotonic_ms >= core->heartbeat_until_ms;
 	bool has_timeout = core->phase == SF_PHASE_FLUSHING || core->phase == SF_PHASE_FREEZING;
 
 	if (core->phase == SF_PHASE_FROZEN && now.boottime_ms >= core->deadline_ms)
 		begin_ending(core, SF_END_DEADLINE, -1, 0);
 	if (has_timeout && now.boottime_ms >= core->until_ms)
 		begin_ending(core, SF_END_TIMEOUT, (int)first_running(core), ETIMEDOUT);
-	if (is_missed && holds_writers(core))
-		begin_ending(core, SF_END_HEARTBEAT, -1, 0);
-	else if (is_missed && is_preparing(core))
+	if (now.monotonic_ms >= core->heartbeat_until_ms)
 		miss_heartbeat(core);
 	if (core->phase == SF_PHASE_ENDING)
 		tick_ending(core, now);
@@ -420,7 +416,7 @@ static uint64_t next_thaw_check(const struct sf_core *core)
 
 struct sf_clock sf_core_wake_at(const struct sf_core *core)
 {
-	struct sf_clock at = {UINT64_MAX, UINT64_MAX};
+	struct sf_clock at = {UINT64_MAX, core->heartbeat_until_ms};
 
 	if (core->phase == SF_PHASE_FLUSHING || core->phase == SF_PHASE_FREEZING)
 		at.boottime_ms = core->until_ms;
@@ -428,7 +424,5 @@ struct sf_clock sf_core_wake_at(const struct sf_core *core)
 		at.boottime_ms = core->deadline_ms;
 	else if (core->phase == SF_PHASE_ENDING)
 		at.boottime_ms = next_thaw_check(core);
-	if (is_preparing(core) || holds_writers(core))
-		at.monotonic_ms = core->heartbeat_until_ms;
 	return at;
 }

@@ -76,7 +76,7 @@ struct sf_core {
 	uint64_t
 		until_ms; /* flush-timeout or freeze-timeout; CLOCK_BOOTTIME, as all but the next */
 	uint64_t heartbeat_until_ms; /* CLOCK_MONOTONIC: a suspended guest's agent cannot send any;
-					UINT64_MAX: it was missed before the freeze */
+					UINT64_MAX: it was missed, or there was none yet */
 	uint64_t deadline_ms, maximum_ms;
 	uint64_t freeze_timeout_ms, lease_ms;
 

@@ -486,6 +486,23 @@ static void test_slow_thaw_holds_nobody_up(void)
 	rig_free(rig);
 }
 
+/* Found by the model: it may not have heard of the end when it lowered them, and then hung. */
+static void test_limits_are_restored_even_after_the_end(void)
+{
+	Rig *rig = rig_new(1, 1, NULL, 0, -1);
+
+	g_assert_true(
+		rig_say(rig, (struct sf_message){.kind = SF_MESSAGE_FLUSH, .value = 60000}, 0));
+	rig_done(rig, 0, EIO);
+	g_assert_cmpint(rig->core->phase, ==, SF_PHASE_IDLE);
+	g_assert_cmpuint(sf_core_wake_at(rig->core).monotonic_ms, ==,
+			 rig->now.monotonic_ms + SF_HEARTBEAT_LIMIT_MS);
+	rig_pass(rig, SF_HEARTBEAT_LIMIT_MS);
+	g_assert_true(rig->core->restore);
+	g_assert_cmpuint(sf_core_wake_at(rig->core).monotonic_ms, ==, UINT64_MAX);
+	rig_free(rig);
+}
+
 /* Found by the model: such a wait was a busy loop. */
 static void test_waiting_retry_arms_no_timer(void)
 {
@@ -642,6 +659,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/core/missing-heartbeat-thaws", test_missing_heartbeat_thaws);
 	g_test_add_func("/core/dead-agent-in-every-phase", test_dead_agent_in_every_phase);
 	g_test_add_func("/core/slow-thaw-holds-nobody-up", test_slow_thaw_holds_nobody_up);
+	g_test_add_func("/core/limits-are-restored-even-after-the-end",
+			test_limits_are_restored_even_after_the_end);
 	g_test_add_func("/core/waiting-retry-arms-no-timer", test_waiting_retry_arms_no_timer);
 	g_test_add_func("/core/failing-thaw-is-tried-again", test_failing_thaw_is_tried_again);
 	g_test_add_func("/core/foreign-thaw-ends-it-too", test_foreign_thaw_ends_it_too);
