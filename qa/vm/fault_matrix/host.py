@@ -20,6 +20,12 @@ def hang_up(cell):
     cell.mark()
 
 
+def stay_away(cell):
+    """Until the freeze is over without this host."""
+    cell.guest.wait_for(lambda: cell.control.call("snapfreeze-status", 120)["state"] in ("thawed", "expired"), 120,
+                        what="the deadline")
+
+
 def reopen(cell):
     cell.host.close()
     cell.host.open()
@@ -192,7 +198,7 @@ def set_clock_back(cell):
 
 
 FAULTS = [
-    Fault("host-closes", "host", hang_up, config=LEASE, promise_s=DEADLINE_S + 1, after_release=True,
+    Fault("host-closes", "host", hang_up, heal=stay_away, config=LEASE, promise_s=DEADLINE_S + 1, after_release=True,
           loses={"thawing": ANY}),
     # The sync behind a freeze that has not begun gives it up.
     Fault("host-reopens", "host", reopen, loses={None: False, **dict.fromkeys(PENDING, ANY), "thawing": ANY},
