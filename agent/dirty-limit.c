@@ -23,6 +23,8 @@
 #define FLOOR_BYTES (16 * MIB)
 /* Of what the disks write, so much goes into coming down; the rest is the writers'. */
 #define FALL_PERCENT 70
+/* Where time is short, up to this much. */
+#define FALL_MAX_PERCENT 95
 /* How far what is aimed at may be below what is dirty; the limit itself is then 9 % below. */
 #define STEP_PERCENT 20
 /* Where it did not come down for so long, it is as low as it will get. */
@@ -95,11 +97,23 @@ static SfDirtyVerdict look_before(SfDirtyLimit *limit)
 	return SF_DIRTY_LOW;
 }
 
+/* Bytes per second. */
+static uint64_t falling_rate(const SfDirtyLimit *limit, uint64_t rate)
+{
+	uint64_t now_ms = sample_back(limit, 0)->at_ms;
+	uint64_t wanted = rate * FALL_PERCENT / 100, most = rate * FALL_MAX_PERCENT / 100;
+
+	if (limit->until_ms <= now_ms || limit->level <= floor_of(rate))
+		return wanted;
+	uint64_t needed = (limit->level - floor_of(rate)) * 1000 / (limit->until_ms - now_ms);
+	return CLAMP(needed, wanted, most);
+}
+
 /* A disk that writes nothing for a while makes no step: the rate is 0, and so is the step. */
 static void step_down(SfDirtyLimit *limit, uint64_t rate)
 {
 	const SfDirtySample *now = sample_back(limit, 0), *before = sample_back(limit, 1);
-	uint64_t step = rate * (now->at_ms - before->at_ms) / 1000 * FALL_PERCENT / 100;
+	uint64_t step = falling_rate(limit, rate) * (now->at_ms - before->at_ms) / 1000;
 	uint64_t lowest = MAX(floor_of(rate), now->dirty - now->dirty * STEP_PERCENT / 100);
 	uint64_t level = MIN(limit->level, MAX(now->dirty, floor_of(rate)));
 

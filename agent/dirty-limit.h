@@ -26,8 +26,9 @@ typedef struct {
 typedef struct {
 	SfDirtySample samples[SF_DIRTY_SAMPLES]; /* a ring */
 	unsigned int count;                      /* of all that came */
-	uint64_t level;                          /* that is aimed at; 0: nothing is limited */
-	uint64_t level_since_ms;                 /* when it last came down */
+	uint64_t until_ms;       /* the floor is to be reached by then; 0: whenever it is */
+	uint64_t level;          /* that is aimed at; 0: nothing is limited */
+	uint64_t level_since_ms; /* when it last came down */
 } SfDirtyLimit;
 
 typedef enum {
@@ -41,7 +42,7 @@ typedef enum {
 
 /**
  * sf_dirty_limit_look:
- * @limit: zeroed before the first look of a flush
+ * @limit: zeroed before the first look of a flush, but for @until_ms
  * @sample: of now
  * @out_bytes: the limit, and @out_background: where the kernel begins to write; set with
  * %SF_DIRTY_LIMIT

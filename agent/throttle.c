@@ -179,9 +179,9 @@ void sf_throttle_begin(SfThrottle *throttle, uint64_t timeout_ms)
 	throttle->vmstat = open(path, O_RDONLY | O_CLOEXEC);
 	if (throttle->vmstat < 0)
 		return;
-	throttle->dirty = (SfDirtyLimit){.count = 0};
 	throttle->is_given_up = false;
 	throttle->until_ms = sf_boottime_ms() + timeout_ms;
+	throttle->dirty = (SfDirtyLimit){.until_ms = throttle->until_ms};
 	throttle->source = g_timeout_add(SF_DIRTY_LOOK_MS, on_look, throttle);
 }
 

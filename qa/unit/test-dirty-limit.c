@@ -134,6 +134,24 @@ static void test_an_endless_load_comes_down_in_steps(void)
 	g_assert_cmpuint(machine.looks, <, 240 + 30);
 }
 
+/* The disks need 12 s, and there are 15. */
+static void test_it_hurries_where_time_is_short(void)
+{
+	Machine machine = endless();
+
+	machine.limit.until_ms = 15000;
+	g_assert_cmpint(look_until(&machine, SF_DIRTY_LIMIT, 20), ==, SF_DIRTY_LIMIT);
+	g_assert_cmpint(look_until(&machine, SF_DIRTY_LOW, 600), ==, SF_DIRTY_LOW);
+	g_assert_cmpuint(machine.state.at_ms, <=, 16000);
+	g_assert_cmpuint(machine.state.dirty, <, 60 * MIB);
+	g_assert_cmpuint(machine.deepest_permille, <, 100);
+	/* Else it would take longer. */
+	machine = endless();
+	look_until(&machine, SF_DIRTY_LIMIT, 20);
+	look_until(&machine, SF_DIRTY_LOW, 600);
+	g_assert_cmpuint(machine.state.at_ms, >, 16000);
+}
+
 /* Disks write in gushes: a look that falls between two of them says nothing. */
 static void test_a_pause_of_the_disks_decides_nothing(void)
 {
@@ -226,6 +244,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/dirty-limit/a-small-load-is-left-alone", test_a_small_load_is_left_alone);
 	g_test_add_func("/dirty-limit/a-trickle-is-no-endless-load",
 			test_a_trickle_is_no_endless_load);
+	g_test_add_func("/dirty-limit/it-hurries-where-time-is-short",
+			test_it_hurries_where_time_is_short);
 	g_test_add_func("/dirty-limit/a-pause-of-the-disks-decides-nothing",
 			test_a_pause_of_the_disks_decides_nothing);
 	g_test_add_func("/dirty-limit/an-endless-load-comes-down-in-steps",
