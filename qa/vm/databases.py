@@ -21,7 +21,7 @@ class Copy:
     path: Path
     before: object  # from just before the freeze was asked for, see Server.before_freeze()
     acknowledged: dict  # table -> the last statement acknowledged before the freeze was answered
-    reply: dict
+    reply: dict  # None where nothing was frozen
     verdict: dict
     seconds: float  # from asking to the answer
 
@@ -35,7 +35,8 @@ def boot(kind, builddir, keep=False, copies=None):
     guest = Guest([server_image.root_disk(), *drives], "qa.root=servers", builddir=builddir, keep=keep)
     guest.start()
     # Where the images were made by somebody else than root: the agent refuses such folders.
-    guest.run("chown root: / /etc /usr /usr/local /usr/local/etc; chmod 755 / /etc /usr /usr/local /usr/local/etc", check=False)
+    for change in ("chown root:", "chmod 755"):
+        guest.run(f"{change} / /etc /usr /usr/local /usr/local/etc", check=False)
     return guest
 
 
@@ -90,6 +91,13 @@ def copy_frozen(server, agent, path):
     guest.finish_copy({server.name: path})
     server.wait_more(5)
     return Copy(Path(path), before, acknowledged, reply, verdict, seconds)
+
+
+def copy_running(server, path):
+    """Copies the disk with nothing frozen."""
+    acknowledged = server.acknowledged()
+    server.guest.copy_disks({server.name: path})
+    return Copy(Path(path), server.before_freeze(), acknowledged, None, None, 0)
 
 
 def examine(kind, guest, name, copy):
