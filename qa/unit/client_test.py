@@ -318,6 +318,11 @@ def test_thaw_tells_consistency():
         with agent_of_ours(snapfreeze_thaw=reply) as agent:
             equal(snapfreeze(agent, "thaw").returncode, 1, reply)
             equal(snapfreeze(agent, "thaw", "--json").returncode, 1, reply)
+    hung = {"name": "20-app", "ms": 10004, "exit": None, "error": "did not finish within 10 s"}
+    with agent_of_ours(snapfreeze_thaw=dict(THAWED, hooks=[hung, {"name": "10-db", "ms": 7, "exit": 0}])) as agent:
+        lines = snapfreeze(agent, "thaw").stdout.splitlines()
+        holds([line for line in lines if line.startswith("20-app")][0], "10 s", "did not finish within 10 s")
+        equal([line for line in lines if line.startswith("10-db")][0].split()[-1], "0")
     with agent_of_ours(snapfreeze_thaw=BROKEN) as agent:
         holds(snapfreeze(agent, "thaw").stdout, "NOT CONSISTENT", "  written-while-frozen: /data")
 

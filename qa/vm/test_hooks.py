@@ -298,6 +298,20 @@ def test_a_session_that_ends_before_all_is_frozen_fails_the_freeze(guest, two, a
     assert agent.status() == "thawed" and agent.thaw() == 0
 
 
+@on_two_channels
+def test_a_session_that_ends_while_freezing_rolls_back(guest, hooks, agent):
+    hooks.add("10-db.session", f"echo $$ > {SAID}.pid\n" + HELD)
+    first = order(agent)[0]
+    with guest.agent_port("test") as other:
+        other.sync(60)
+        with suspended_while_freezing(guest, agent.port, other, first):
+            guest.run(f"kill -9 $(cat {SAID}.pid)")
+            reply = agent.port.read_reply(120)
+            assert "hook '10-db.session' no longer holds: was ended by signal 9" in reply["error"]["desc"], reply
+        guest.wait_for(lambda: state(other) == "thawed")
+    assert thawed(guest, agent)
+
+
 @hooked
 def test_a_session_that_ends_while_frozen_is_reported_and_no_more(guest, two, agent):
     two.add("30-db.session", f"echo $$ > {SAID}.pid\n" + HELD)
