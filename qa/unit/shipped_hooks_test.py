@@ -36,6 +36,7 @@ REDIS_CLIENT = r"""#!/bin/sh
 for word; do last=$word; done
 case "$*" in *INFO*) word=INFO ;; *CONFIG*) word=CONFIG ;; *) word=$last ;; esac
 echo "$word" >>"$HERE/asked"
+[ -z "$REFUSAL" ] || { echo "$REFUSAL"; exit 1; }
 case $word in
 INFO)
 	line=$(head -n 1 "$HERE/info")
@@ -71,7 +72,7 @@ class Rig:
 
     def start(self, argument, **env):
         env = {"PATH": f"{self.bin}:/usr/sbin:/usr/bin:/sbin:/bin", "HERE": str(self.folder), "VERSION": MARIADB,
-               "SAVE": "3600 1", "SNAPFREEZE_HOOK_TIMEOUT": "10", **env}
+               "SAVE": "3600 1", "REFUSAL": "", "SNAPFREEZE_HOOK_TIMEOUT": "10", **env}
         return subprocess.Popen([self.hook, argument], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, env=env)
 
@@ -102,6 +103,12 @@ def rig(hook):
 
 STAGES = ["BACKUP STAGE START", "BACKUP STAGE FLUSH", "BACKUP STAGE BLOCK_DDL", "BACKUP STAGE BLOCK_COMMIT"]
 READ_LOCK = ["FLUSH LOCAL TABLES", "FLUSH TABLES WITH READ LOCK"]
+
+
+def need_none_running(*names):
+    running = subprocess.run(["cat", *map(str, Path("/proc").glob("[0-9]*/comm"))], capture_output=True, text=True).stdout
+    if set(names) & set(running.split()):
+        raise tap.Skip("a server runs here")
 
 
 def test_mysql_takes_the_lock_that_the_version_has():
@@ -158,9 +165,7 @@ def test_mysql_leaves_nothing_behind():
 
 
 def test_mysql_passes_a_server_over_that_does_not_run_and_no_other():
-    running = subprocess.run(["cat", *map(str, Path("/proc").glob("[0-9]*/comm"))], capture_output=True, text=True).stdout
-    if {"mariadbd", "mysqld"} & set(running.split()):
-        raise tap.Skip("a server runs here")
+    need_none_running("mariadbd", "mysqld")
     with rig("mysql.session") as it:
         hook = it.session(FAIL_AT="SELECT VERSION()", FAIL_WITH="2002 (HY000)")
         hook.communicate("thaw\n", timeout=60)
@@ -229,6 +234,14 @@ def test_redis_makes_no_save_where_none_is_wanted():
     assert status == 0 and asked == ["INFO"] * 3
     status, errors, _ = freeze_redis([appending.replace("write_status:ok", "write_status:err")])
     assert status == 1 and "append-only file" in errors
+
+
+def test_redis_passes_a_server_over_that_does_not_run_and_no_other():
+    need_none_running("redis-server", "valkey-server")
+    status, errors, asked = freeze_redis([IDLE], REFUSAL="Could not connect to Redis at x: Connection refused")
+    assert (status, errors, asked) == (0, "", ["INFO"])
+    status, errors, asked = freeze_redis([IDLE], REFUSAL="NOAUTH Authentication required.")
+    assert status == 1 and "NOAUTH" in errors and asked == ["INFO"]
 
 
 if __name__ == "__main__":
