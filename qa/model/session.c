@@ -123,7 +123,7 @@ static void close_freeze(struct world *world)
 			agent->is_consistent ? SF_VERDICT_CONSISTENT : SF_VERDICT_INCONSISTENT;
 	}
 	if (agent->outcome_frozen == 0)
-		agent->outcome_id = 0;
+		agent->outcome_id = world->record.begun = 0;
 }
 
 /* throttle.c */
