@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The kernel's side of the model: which filesystem is frozen in truth, and by whom; what FIFREEZE
- * and FITHAW answer (kernel.md is in HACKING.md's words). It knows more than any of ours can.
+ * and FITHAW answer. It knows more than any of ours can.
  */
 #include <errno.h>
 

@@ -13,7 +13,7 @@
 
 #include "qa/model/walk.h"
 
-#define STATES_LIMIT 60000000u
+#define STATES_LIMIT 30000000u
 
 static const struct variant variants[] = {
 	{.name = "errors",

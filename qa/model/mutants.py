@@ -110,7 +110,7 @@ MUTANTS = [
      "return sf_record_lock_entry(thaw->record, thaw->index) &&\n\t       sf_record", "return sf_record"),
     ("a-late-child-thaws-the-next-freeze", RESCUE, "thaw->record->map->id == thaw->id", "true"),
     ("glue-a-drop-outlives-the-rescue", "qa/model/session.c", "\tagent->drop = false;\n\trescue_start", "\trescue_start"),
-    ("glue-the-link-looks-away-while-thawing", "qa/model/session.c",
+    ("glue-the-link-looks-away-while-thawing", "qa/model/link.c",
      "if (kind == SF_MESSAGE_ENDED)\n\t\tagent->ticks = false;", "if (kind == SF_MESSAGE_ENDING)\n\t\tagent->ticks = false;"),
     ("glue-writes-are-not-judged", "qa/model/session.c",
      "world->targets[i].is_written ||", "false ||"),

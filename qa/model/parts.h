@@ -57,8 +57,21 @@ bool rescue_look(struct world *world);
 void child_run(struct world *world, unsigned int index, uint8_t *child);
 void child_answered(struct world *world, unsigned int index, uint8_t *child, enum answer answer);
 
-/* link.c, session.c, recovery.c: the agent's glue around the real transitions */
+/* link.c: freezer-link.c */
+void link_start(struct world *world);
+void link_free(struct world *world);
+bool link_send(struct world *world, enum to_freezer what);
+void link_send_thaw(struct world *world, enum to_freezer what);
+void link_note_message(struct agent *agent, unsigned int kind);
 bool link_is_watched(const struct world *world);
+
+/* preparation.c: preparation.c and throttle.c */
+bool preparation_takes(struct world *world, unsigned int kind);
+void preparation_restore_limits(struct world *world);
+void preparation_free(struct world *world);
+
+/* session.c, requests.c, recovery.c: the agent's glue around the real transitions */
+unsigned int session_transit(struct agent *agent, int event);
 void session_hear(struct world *world);
 void session_link_gone(struct world *world);
 void session_prepared(struct world *world, unsigned int choice);

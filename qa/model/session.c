@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The agent's glue around the real sf_transition(): what agent/session.c, session-requests.c,
- * preparation.c, outcome.c and freezer-link.c do with its actions and the freezer's messages. Each
+ * The agent's glue around the real sf_transition(): what agent/session.c, session-close.c,
+ * session-recovery.c, evidence.c and outcome.c do with its actions and the freezer's messages. Each
  * function here has the name of the one there that it mirrors; where one of those changes, this
  * does.
  */
@@ -11,71 +11,6 @@
 #include "agent/freezer/record.h"
 #include "agent/transitions.h"
 #include "qa/model/parts.h"
-
-#define MAX_TRIES 3
-
-/* freezer-link.c */
-
-static void ensure_freezer(struct world *world)
-{
-	struct agent *agent = &world->agent;
-
-	if (agent->has_link)
-		return;
-	freezer_start(world);
-	agent->has_link = true;
-	agent->is_gone = agent->ticks = agent->acknowledge = agent->has_deadline = false;
-	agent->inbox = (struct queue){0};
-}
-
-static void free_link(struct world *world)
-{
-	struct agent *agent = &world->agent;
-
-	agent->has_link = agent->is_gone = agent->ticks = agent->acknowledge = false;
-	agent->has_deadline = false;
-	agent->inbox = (struct queue){0};
-	world->freezer.is_orphan = world->freezer.process != PROCESS_DEAD;
-}
-
-static bool link_send(struct world *world, enum to_freezer what)
-{
-	if (!world->agent.has_link) {
-		world_blame("a message to a freezer that was let go of");
-		return false;
-	}
-	if (world->agent.is_gone)
-		return false;
-	if (world->freezer.process == PROCESS_ALIVE || world->freezer.process == PROCESS_STOPPED)
-		if (!world->freezer.agent_gone)
-			queue_push(&world->freezer.inbox, what);
-	return true;
-}
-
-static void link_send_thaw(struct world *world, enum to_freezer what)
-{
-	world->agent.acknowledge = true;
-	(void)link_send(world, what);
-}
-
-static void note_message(struct agent *agent, unsigned int kind)
-{
-	if (kind == SF_MESSAGE_FROZEN || kind == SF_MESSAGE_EXTENDED)
-		agent->has_deadline = true;
-	if (kind == SF_MESSAGE_ENDING || kind == SF_MESSAGE_ENDED)
-		agent->acknowledge = false;
-	if (kind == SF_MESSAGE_ENDING)
-		agent->has_deadline = false;
-	if (kind == SF_MESSAGE_ENDED)
-		agent->ticks = false;
-}
-
-bool link_is_watched(const struct world *world)
-{
-	const struct agent *agent = &world->agent;
-
-	return agent->has_link && !agent->is_gone;
-}
 
 /* waiters.c: the answers */
 
@@ -126,22 +61,6 @@ static void close_freeze(struct world *world)
 		agent->outcome_id = world->record.begun = 0;
 }
 
-/* throttle.c */
-static void throttle_restore(struct world *world)
-{
-	struct agent *agent = &world->agent;
-
-	agent->throttle = THROTTLE_OFF;
-	if (agent->is_limiting)
-		agent->is_limiting = world->record.limits = world->is_limited = false;
-}
-
-static void free_preparation(struct world *world)
-{
-	world->agent.preparation = PREPARATION_NONE;
-	world->agent.throttle = THROTTLE_OFF;
-}
-
 /* The actions. */
 
 static void do_judge(struct world *world)
@@ -160,7 +79,7 @@ static void do_end(struct world *world)
 	struct agent *agent = &world->agent;
 	bool is_handed_over = agent->was_begun || agent->preparation >= PREPARATION_LOWERS;
 
-	free_preparation(world);
+	preparation_free(world);
 	if (is_handed_over)
 		link_send_thaw(world, agent->is_leaving ? SAY_STOP : SAY_THAW);
 	else
@@ -171,8 +90,8 @@ static void do_rescue(struct world *world)
 {
 	struct agent *agent = &world->agent;
 
-	free_preparation(world);
-	throttle_restore(world);
+	preparation_free(world);
+	preparation_restore_limits(world);
 	world->record.end = SF_END_FREEZER_GONE;
 	if (agent->rescue)
 		return;
@@ -183,7 +102,7 @@ static void do_rescue(struct world *world)
 
 static void do_send_freeze(struct world *world)
 {
-	free_preparation(world);
+	preparation_free(world);
 	(void)link_send(world, SAY_FREEZE);
 }
 
@@ -191,8 +110,8 @@ static void do_close(struct world *world)
 {
 	struct agent *agent = &world->agent;
 
-	free_preparation(world);
-	throttle_restore(world);
+	preparation_free(world);
+	preparation_restore_limits(world);
 	if (!agent->recovery)
 		close_freeze(world);
 	agent->has_plan = false;
@@ -246,7 +165,7 @@ static SfState get_state(const struct agent *agent)
 			 .was_released = agent->was_released};
 }
 
-static unsigned int transit(struct agent *agent, SfEvent event)
+unsigned int session_transit(struct agent *agent, int event)
 {
 	SfState state = get_state(agent);
 	unsigned int actions = sf_transition(&state, event);
@@ -263,7 +182,7 @@ static unsigned int transit(struct agent *agent, SfEvent event)
 
 void session_handle(struct world *world, int event)
 {
-	unsigned int actions = transit(&world->agent, event);
+	unsigned int actions = session_transit(&world->agent, event);
 	bool is_over = event == SF_EVENT_RELEASED || event == SF_EVENT_ENDED;
 
 	if (actions & SF_DO_JUDGE)
@@ -294,7 +213,7 @@ void session_handle(struct world *world, int event)
 
 static void on_frozen(struct world *world, unsigned int count)
 {
-	throttle_restore(world);
+	preparation_restore_limits(world);
 	if (world->record.hooks && world->hook_lost) {
 		session_hook_lost(world);
 		return;
@@ -327,29 +246,12 @@ static void on_ended(struct world *world)
 	session_handle(world, SF_EVENT_ENDED);
 }
 
-static bool preparation_takes(struct world *world, unsigned int kind)
-{
-	struct agent *agent = &world->agent;
-
-	if (agent->preparation == PREPARATION_NONE)
-		return false;
-	if (kind == SF_MESSAGE_FLUSHED) {
-		agent->preparation = PREPARATION_SETTLES;
-		return true;
-	}
-	if (agent->preparation != PREPARATION_DROPS)
-		return false;
-	if (kind == SF_MESSAGE_ENDED)
-		agent->preparation = PREPARATION_OPENS;
-	return true;
-}
-
 void session_hear(struct world *world)
 {
 	uint8_t item = queue_pop(&world->agent.inbox);
 	unsigned int kind = item & 31, more = item >> 5;
 
-	note_message(&world->agent, kind);
+	link_note_message(&world->agent, kind);
 	if (preparation_takes(world, kind))
 		return;
 	if (kind == SF_MESSAGE_FROZEN)
@@ -377,117 +279,8 @@ void session_link_gone(struct world *world)
 	property_spoil(world);
 	if (agent->state == SF_STATE_THAWED || agent->state == SF_STATE_EXPIRED ||
 	    agent->state == SF_STATE_RELEASING)
-		free_link(world);
+		link_free(world);
 	session_handle(world, SF_EVENT_FREEZER_GONE);
-}
-
-/* preparation.c: what its messages and waits lead to. */
-
-static void finish_preparation(struct world *world, SfEvent event)
-{
-	session_handle(world, event);
-}
-
-static void send_flush(struct world *world)
-{
-	world->agent.preparation = PREPARATION_FLUSHES;
-	if (!link_send(world, SAY_FLUSH))
-		finish_preparation(world, SF_EVENT_PREPARE_FAILED);
-}
-
-/* sf_throttle_begin(), and the wait that there is only if it looks */
-static void begin_throttle(struct world *world)
-{
-	struct agent *agent = &world->agent;
-
-	agent->throttle = THROTTLE_OFF;
-	if (world_variant->has_limits && !agent->is_limiting && !world->record.limits)
-		agent->throttle = THROTTLE_LOOKS;
-	if (agent->throttle == THROTTLE_OFF)
-		send_flush(world);
-}
-
-/* sf_record_begin(), and all the rest of hand_over() */
-static void hand_over(struct world *world)
-{
-	struct agent *agent = &world->agent;
-	struct record *record = &world->record;
-
-	record->id = agent->outcome_id;
-	record->host = agent->outcome_host;
-	record->begun = record->end = record->verdict = 0;
-	for (unsigned int i = 0; i < target_count(); i++) {
-		struct target *target = &world->targets[i];
-		target->entry = target->entry_error = target->is_unclear = 0;
-	}
-	agent->preparation = PREPARATION_LOWERS;
-	agent->ticks = true;
-	if (link_send(world, SAY_PLAN))
-		begin_throttle(world);
-	else
-		finish_preparation(world, SF_EVENT_PREPARE_FAILED);
-}
-
-static void drop_plan(struct world *world)
-{
-	if (++world->agent.tries == MAX_TRIES) {
-		finish_preparation(world, SF_EVENT_PREPARE_FAILED);
-		return;
-	}
-	world->agent.preparation = PREPARATION_DROPS;
-	throttle_restore(world);
-	link_send_thaw(world, SAY_THAW);
-}
-
-static void finish_well(struct world *world)
-{
-	world->agent.has_plan = true;
-	finish_preparation(world, SF_EVENT_PREPARED);
-}
-
-/* go_on_flushed(); hooks are noted before they are started */
-static void go_on_flushed(struct world *world)
-{
-	struct agent *agent = &world->agent;
-
-	if (agent->has_run_hooks || !world_variant->has_hooks) {
-		finish_well(world);
-		return;
-	}
-	agent->preparation = PREPARATION_HOOKS;
-	world->record.hooks = true;
-	world->hook_lost = false;
-}
-
-/* @choice: as list_preparation() in world.c has it */
-void session_prepared(struct world *world, unsigned int choice)
-{
-	struct agent *agent = &world->agent;
-
-	agent->has_run_hooks |= agent->preparation == PREPARATION_HOOKS;
-	if (choice == 1)
-		finish_preparation(world, SF_EVENT_PREPARE_FAILED);
-	else if (choice == 2)
-		finish_preparation(world, SF_EVENT_FROZEN_NOTHING);
-	else if (choice == 3)
-		drop_plan(world);
-	else if (agent->preparation == PREPARATION_OPENS)
-		hand_over(world);
-	else if (agent->preparation == PREPARATION_SETTLES)
-		go_on_flushed(world);
-	else
-		send_flush(world);
-}
-
-/* throttle.c: set_limits() */
-void session_limit(struct world *world)
-{
-	struct agent *agent = &world->agent;
-
-	if (!agent->is_limiting)
-		agent->is_limiting = world->record.limits = world->is_limited = true;
-	else if (!world->is_limited)
-		agent->throttle = THROTTLE_OFF; /* give_up(): it is not ours any more */
 }
 
 /* on_hook_lost() */
@@ -510,7 +303,7 @@ static void on_rescued(struct world *world)
 	struct agent *agent = &world->agent;
 
 	agent->retry = RETRY_NONE;
-	free_link(world);
+	link_free(world);
 	session_handle(world, SF_EVENT_ENDED);
 }
 
@@ -538,78 +331,6 @@ void session_retry_timer(struct world *world)
 		session_handle(world, SF_EVENT_DRAINING);
 	else
 		recovery_begin(world);
-}
-
-/* session-requests.c, and session.c's sf_session_stop() */
-
-static void forget_last_freeze(struct agent *agent)
-{
-	agent->outcome_id = agent->outcome_frozen = agent->is_consistent = agent->is_blamed = 0;
-	agent->outcome_host = agent->thawed_by = 0;
-	agent->has_plan = false;
-	agent->tries = agent->has_run_hooks = 0;
-}
-
-static void ask_freeze(struct world *world, unsigned int host)
-{
-	struct agent *agent = &world->agent;
-
-	if (transit(agent, SF_EVENT_FREEZE) & SF_DO_REFUSE_FREEZE) {
-		property_answer(world, host, WISH_FREEZE, false);
-		return;
-	}
-	property_freeze_begins(world);
-	agent->freeze_waits = 1 + host;
-	forget_last_freeze(agent);
-	agent->outcome_id = world->record.id + 1;
-	agent->outcome_host = host;
-	for (unsigned int i = 0; i < MODEL_HOSTS; i++)
-		world->hosts[i].was_told_frozen = false;
-	world->ghost = (struct ghost){0};
-	ensure_freezer(world);
-	agent->preparation = PREPARATION_OPENS;
-}
-
-static void ask_thaw(struct world *world, unsigned int host)
-{
-	struct agent *agent = &world->agent;
-
-	if (agent->state == SF_STATE_FROZEN || agent->state == SF_STATE_FREEZING)
-		agent->thawed_by = host;
-	session_handle(world, SF_EVENT_THAW);
-}
-
-static void ask_extend(struct world *world, unsigned int host)
-{
-	struct agent *agent = &world->agent;
-
-	if (agent->state == SF_STATE_FROZEN && !agent->extend_waits && link_send(world, SAY_EXTEND))
-		agent->extend_waits = 1 + host;
-	else
-		property_answer(world, host, WISH_EXTEND, false);
-}
-
-void session_ask(struct world *world, unsigned int host, enum wish wish)
-{
-	world->hosts[host].wish = wish;
-	if (wish == WISH_FREEZE)
-		ask_freeze(world, host);
-	else if (wish == WISH_THAW)
-		ask_thaw(world, host);
-	else
-		ask_extend(world, host);
-}
-
-void session_give_up(struct world *world, unsigned int host)
-{
-	if (world->agent.freeze_waits == 1 + host && world->agent.state == SF_STATE_PREPARING)
-		session_handle(world, SF_EVENT_GIVEN_UP);
-}
-
-void session_stop(struct world *world)
-{
-	world->agent.leave = true;
-	session_handle(world, SF_EVENT_STOP);
 }
 
 /* sf_outcome_load() */
@@ -646,7 +367,7 @@ void session_on_recovered(struct world *world, bool has_trouble)
 	if (world->agent.process == PROCESS_DEAD)
 		return;
 	agent->recovery = RECOVERY_NONE;
-	ensure_freezer(world);
+	link_start(world);
 }
 
 static void session_recover_hooks(struct agent *agent, const struct record *record)
@@ -670,7 +391,7 @@ void session_begin(struct world *world)
 		world->record.limits = world->is_limited = false;
 	/* sf_recovery_is_needed() */
 	if (ours == 0 && (!world->record.knows_freezer || world->freezer.process == PROCESS_DEAD)) {
-		ensure_freezer(world);
+		link_start(world);
 		session_load_outcome(world);
 		session_recover_hooks(agent, &world->record);
 		return;
