@@ -118,7 +118,7 @@ bool sf_core_message(struct sf_core *core, const struct sf_message *message, uns
 void sf_core_done(struct sf_core *core, unsigned int index, int error, struct sf_clock now);
 /* Time passed. */
 void sf_core_tick(struct sf_core *core, struct sf_clock now);
-/* The agent is dead: thaw, then leave. */
+/* The agent is dead: thaw, then leave. May be told more than once. */
 void sf_core_agent_gone(struct sf_core *core, struct sf_clock now);
 
 /* When sf_core_tick() is next needed, by each clock; UINT64_MAX: not at all. */

@@ -177,10 +177,8 @@ static void carry_out(void)
 static void agent_gone(void)
 {
 	freezer.polled[ON_SOCKET].fd = -1;
-	/* The end of the socket and the signal both tell it. What the first began must not be begun
-	 * again: a thread would thaw twice, and be counted as done twice. */
-	if (freezer.core.agent_gone)
-		return;
+	/* The end of the socket and the signal both tell it. Never carry_out() without a new event:
+	 * what the last one asked for would be begun again, a thread would thaw twice. */
 	sf_core_agent_gone(&freezer.core, now());
 	carry_out();
 }

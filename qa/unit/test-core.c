@@ -486,6 +486,21 @@ static void test_slow_thaw_holds_nobody_up(void)
 	rig_free(rig);
 }
 
+static void test_second_sign_of_the_agents_death_starts_nothing(void)
+{
+	Rig *rig = rig_frozen(2);
+
+	sf_core_agent_gone(rig->core, rig->now);
+	g_assert_cmpuint(rig->core->start_count, ==, 2);
+	sf_core_agent_gone(rig->core, rig->now);
+	g_assert_cmpuint(rig->core->start_count, ==, 0);
+	g_assert_cmpuint(rig->core->tell_count, ==, 0);
+	g_assert_cmpuint(rig->core->running, ==, 2);
+	rig_finish_thaws(rig);
+	g_assert_true(rig->has_left);
+	rig_free(rig);
+}
+
 /* Found by the model: it may not have heard of the end when it lowered them, and then hung. */
 static void test_limits_are_restored_even_after_the_end(void)
 {
@@ -659,6 +674,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/core/missing-heartbeat-thaws", test_missing_heartbeat_thaws);
 	g_test_add_func("/core/dead-agent-in-every-phase", test_dead_agent_in_every_phase);
 	g_test_add_func("/core/slow-thaw-holds-nobody-up", test_slow_thaw_holds_nobody_up);
+	g_test_add_func("/core/second-sign-of-the-agents-death-starts-nothing",
+			test_second_sign_of_the_agents_death_starts_nothing);
 	g_test_add_func("/core/limits-are-restored-even-after-the-end",
 			test_limits_are_restored_even_after_the_end);
 	g_test_add_func("/core/waiting-retry-arms-no-timer", test_waiting_retry_arms_no_timer);
