@@ -49,7 +49,7 @@ static void list_freezer(const struct world *world, struct list *list)
 		return;
 	if (freezer->inbox.count && !freezer->agent_gone)
 		add(list, EVENT_READ, 0, freezer->inbox.items[0], true);
-	if (freezer->is_orphan && !freezer->agent_gone)
+	if (freezer->is_orphan && freezer->signs < 2)
 		add(list, EVENT_SEES_AGENT_GONE, 0, 0, true);
 	for (unsigned int i = 0; i < target_count(); i++) {
 		const struct target *target = &world->targets[i];

@@ -14,6 +14,7 @@
 
 #define NOW_MS 1000000
 #define FAR_MS (NOW_MS * 2)
+#define STALE 1000
 
 static struct sf_core core;
 
@@ -65,8 +66,8 @@ static void fill_core(const struct world *world)
 	core.until_ms = core.deadline_ms = core.maximum_ms = FAR_MS;
 	core.heartbeat_until_ms = freezer->missed_beat ? UINT64_MAX : FAR_MS;
 	core.lease_ms = FAR_MS;
-	core.start_count = core.tell_count = 0;
-	core.restore = core.forget = core.leave = false;
+	/* What the event before asked for was carried out: whoever does so again is seen. */
+	core.start_count = core.tell_count = STALE;
 	for (unsigned int i = 0; i < target_count(); i++)
 		fill_target(&core.targets[i], &world->targets[i], i);
 	link_edges();
@@ -130,6 +131,10 @@ static void carry_out_tell(struct world *world, const struct sf_tell *tell)
 
 static void carry_out(struct world *world)
 {
+	if (core.tell_count == STALE) {
+		world_blame("what was carried out is carried out again");
+		return;
+	}
 	pour_core(world);
 	for (unsigned int i = 0; i < core.start_count; i++) {
 		property_start(world, core.starts[i].index,
@@ -171,14 +176,14 @@ void freezer_start(struct world *world)
 static void agent_gone(struct world *world)
 {
 	world->freezer.inbox = (struct queue){0};
-	if (!core.agent_gone)
-		sf_core_agent_gone(&core, now);
+	sf_core_agent_gone(&core, now);
 	carry_out(world);
 }
 
 void freezer_see_agent_gone(struct world *world)
 {
 	fill_core(world);
+	world->freezer.signs++;
 	agent_gone(world);
 }
 

@@ -109,6 +109,8 @@ MUTANTS = [
     ("children-take-no-lock", RESCUE,
      "return sf_record_lock_entry(thaw->record, thaw->index) &&\n\t       sf_record", "return sf_record"),
     ("a-late-child-thaws-the-next-freeze", RESCUE, "thaw->record->map->id == thaw->id", "true"),
+    ("glue-the-second-sign-of-a-death-carries-out-again", "qa/model/freezer.c",
+     "sf_core_agent_gone(&core, now);", "if (!core.agent_gone)\n\t\tsf_core_agent_gone(&core, now);"),
     ("glue-a-drop-outlives-the-rescue", "qa/model/session.c", "\tagent->drop = false;\n\trescue_start", "\trescue_start"),
     ("glue-the-link-looks-away-while-thawing", "qa/model/link.c",
      "if (kind == SF_MESSAGE_ENDED)\n\t\tagent->ticks = false;", "if (kind == SF_MESSAGE_ENDING)\n\t\tagent->ticks = false;"),

@@ -61,7 +61,8 @@ struct freezer {
 	uint8_t process;   /* enum process */
 	uint8_t is_orphan; /* the agent that started it is gone */
 	uint8_t phase, next, running, frozen, reason, told_draining,
-		agent_gone;  /* struct sf_core */
+		agent_gone; /* struct sf_core */
+	uint8_t signs;      /* of the agent's death that it has heard: the socket's end, a signal */
 	uint8_t missed_beat; /* the same, before the freeze */
 	uint8_t is_ending;   /* sf_workers */
 	struct queue inbox;
