@@ -3,6 +3,7 @@
 
 import base64
 import json
+import struct
 import time
 
 import pytest
@@ -108,6 +109,22 @@ def test_the_host_learns_what_the_guest_itself_says(guest, make_agent):
     finally:
         guest.run("ip route del 198.51.100.0/24; rm -f /run/os-release", check=False)
     assert abs(agent.call("guest-get-time") / 1e9 - int(guest.sh("date +%s"))) < 60
+
+
+def login(user, seconds, kind=7):
+    """An entry of utmp(5); 7 is a user's process."""
+    return struct.pack("<h2xi32s4s32s256shhiii4i20x", kind, 1, b"tty1", b"1", user.encode(), b"", 0, 0, 0, seconds,
+                       250000, 0, 0, 0, 0)
+
+
+def test_users_are_told_of_by_their_earliest_login(guest, agent):
+    guest.push(login("reboot", 1, 2) + login("qa", 300) + login("root", 200) + login("qa", 100) + login("gone", 50, 8),
+               "/run/utmp", 0o644)
+    try:
+        assert unordered(agent.call("guest-get-users")) == unordered([{"user": "qa", "login-time": 100.25},
+                                                                      {"user": "root", "login-time": 200.25}])
+    finally:
+        guest.run("rm /run/utmp")
 
 
 def test_processors_and_memory_go_off_and_on_line(guest, agent):
