@@ -33,7 +33,7 @@ typedef struct {
 } Stream;
 
 typedef struct {
-	SfExecs *execs;
+	SfExecs *execs; /* NULL: it was given up, and is only reaped */
 	pid_t pid;
 	SfExecStarted started; /* NULL: it was called */
 	gpointer user_data;
@@ -77,21 +77,28 @@ static void stream_clear(SfExecs *execs, Stream *stream)
 	g_byte_array_unref(stream->data);
 }
 
-static void program_free(Program *program)
+/* All but the waiting for its end. */
+static void program_detach(Program *program)
 {
 	SfExecs *execs = program->execs;
 
 	clear_fd(&program->failed, &program->failed_source);
 	clear_fd(&program->in, &program->in_source);
 	clear_source(&program->deadline);
-	clear_source(&program->child_source);
 	clear_source(&program->grace);
 	stream_clear(execs, &program->out);
 	stream_clear(execs, &program->err);
 	g_clear_pointer(&program->input, g_bytes_unref);
 	g_hash_table_remove(execs->programs, GINT_TO_POINTER(program->pid));
 	g_queue_remove(&execs->order, program);
-	g_free(program->name);
+	g_clear_pointer(&program->name, g_free);
+	program->execs = NULL;
+}
+
+static void program_free(Program *program)
+{
+	program_detach(program);
+	clear_source(&program->child_source);
 	g_free(program);
 }
 
@@ -208,24 +215,20 @@ static void tell_started(Program *program, const GError *error)
 	started(program->pid, error, program->user_data);
 }
 
-static void ignore_exit(GPid pid, int status, gpointer user_data)
-{
-}
-
-/* It never was the host's program: nobody is going to ask how it ended. */
+/* It never was the host's program: nobody is going to ask how it ended. It is reaped by the watch
+ * that it has: a second one could find it reaped already. */
 static void give_up(Program *program, int reason)
 {
 	g_autoptr(GError) error = NULL;
 
 	sf_throw(&error, "Failed to execute child process '%s' (%s)", program->name,
 		 g_strerror(reason));
-	if (program->child_source) {
-		clear_source(&program->child_source);
-		kill(program->pid, SIGKILL);
-		g_child_watch_add(program->pid, ignore_exit, NULL);
-	}
 	tell_started(program, error);
-	program_free(program);
+	if (program->has_ended) {
+		program_free(program);
+		return;
+	}
+	program_detach(program);
 }
 
 static gboolean on_failed(int fd, GIOCondition condition, gpointer user_data)
@@ -249,6 +252,8 @@ static gboolean on_deadline(gpointer user_data)
 	Program *program = user_data;
 
 	program->deadline = 0;
+	/* Its exec has not ended, so neither has it. */
+	kill(program->pid, SIGKILL);
 	give_up(program, ETIMEDOUT);
 	return G_SOURCE_REMOVE;
 }
@@ -269,6 +274,10 @@ static void on_child(GPid pid, int status, gpointer user_data)
 	Program *program = user_data;
 
 	program->child_source = 0;
+	if (!program->execs) {
+		g_free(program);
+		return;
+	}
 	program->has_ended = true;
 	program->status = status;
 	program->grace = g_timeout_add(GRACE_MS, on_grace, program);
