@@ -34,7 +34,7 @@ struct SfFreezerLink {
 	int pidfd, socket;
 	guint socket_source, death_source, tick_source;
 	guint acknowledge_source;
-	gint64 alive_at_us;   /* of its last answer */
+	gint64 asked_at_us;   /* when the oldest heartbeat without an answer was sent; 0: none */
 	uint64_t deadline_ms; /* CLOCK_BOOTTIME; 0: none is running */
 	bool is_gone;
 };
@@ -97,24 +97,44 @@ static bool send_message(SfFreezerLink *link, const struct sf_message *message, 
 	return sf_throw_errno(error, "send to the freezer");
 }
 
-static gboolean on_tick(gpointer user_data)
+/* Counted from what it was asked, and not where its answer only waits to be read: an agent that
+ * was held up itself, by a host or by a busy machine, must not take that for the freezer's silence.
+ */
+static bool is_silent(const SfFreezerLink *link)
 {
-	SfFreezerLink *link = user_data;
+	struct pollfd polled = {.fd = link->socket, .events = POLLIN};
+
+	return link->asked_at_us != 0 &&
+	       g_get_monotonic_time() - link->asked_at_us >
+		       ALIVE_LIMIT_MS * G_TIME_SPAN_MILLISECOND &&
+	       poll(&polled, 1, 0) == 0;
+}
+
+static void send_heartbeat(SfFreezerLink *link)
+{
 	struct sf_message beat = {.magic = SF_MESSAGE_MAGIC,
 				  .kind = SF_MESSAGE_HEARTBEAT,
 				  .index = -1};
+
+	(void)send_message(link, &beat, NULL, 0, NULL);
+	if (link->asked_at_us == 0)
+		link->asked_at_us = g_get_monotonic_time();
+}
+
+static gboolean on_tick(gpointer user_data)
+{
+	SfFreezerLink *link = user_data;
 
 	if (is_stopped(link)) {
 		gone(link, "it is stopped");
 	} else if (is_dying(link)) {
 		gone(link, "it died");
-	} else if (g_get_monotonic_time() - link->alive_at_us >
-		   ALIVE_LIMIT_MS * G_TIME_SPAN_MILLISECOND) {
+	} else if (is_silent(link)) {
 		gone(link, "it does not answer");
 	} else if (link->deadline_ms && sf_boottime_ms() > link->deadline_ms + ACKNOWLEDGE_MS) {
 		gone(link, "it did not thaw at the deadline");
 	} else {
-		(void)send_message(link, &beat, NULL, 0, NULL);
+		send_heartbeat(link);
 		return G_SOURCE_CONTINUE;
 	}
 	return G_SOURCE_REMOVE;
@@ -122,14 +142,14 @@ static gboolean on_tick(gpointer user_data)
 
 static void begin_heartbeat(SfFreezerLink *link)
 {
-	link->alive_at_us = g_get_monotonic_time();
+	link->asked_at_us = 0;
 	if (!link->tick_source)
 		link->tick_source = g_timeout_add(TICK_MS, on_tick, link);
 }
 
 static void note_message(SfFreezerLink *link, const struct sf_message *message)
 {
-	link->alive_at_us = g_get_monotonic_time();
+	link->asked_at_us = 0;
 	switch (message->kind) {
 	case SF_MESSAGE_FROZEN:
 	case SF_MESSAGE_EXTENDED:

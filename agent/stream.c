@@ -18,8 +18,9 @@
 #include "protocol/error.h"
 
 #define CHUNK_BYTES 16384
-/* How much one stream may do before the others have their turn. */
+/* How much one stream may do before the others, and the freezer, have their turn. */
 #define ROUNDS_PER_TURN 8
+#define TURN_US (20 * 1000)
 /* By how much the kernel's word that a virtio port is open may come after the first data. */
 #define REOPEN_RACE_US (200 * 1000)
 
@@ -214,12 +215,15 @@ static bool is_over(const SfStream *stream)
  * last thing it does may free the stream. */
 static void take_turn(SfStream *stream)
 {
+	gint64 until_us = g_get_monotonic_time() + TURN_US;
 	bool did_something = true;
 
 	for (int i = 0; i < ROUNDS_PER_TURN && did_something; i++) {
 		did_something = drain(stream);
 		did_something |= fill(stream);
 		did_something |= drain(stream);
+		if (g_get_monotonic_time() >= until_us)
+			break;
 	}
 	if (is_over(stream)) {
 		g_source_set_ready_time(stream->source, -1);
