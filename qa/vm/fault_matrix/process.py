@@ -70,6 +70,13 @@ def stop_both_for_long(cell):
     cell.guest.run(["sleep", HUNG_AGENT_S])
 
 
+def stop_agent_briefly(cell):
+    """Long enough that the freezer would count as silent, not so long that the agent counts as hung."""
+    cell.kill("agent", SIGSTOP)
+    cell.guest.run(["sleep", "7.5"])
+    cell.kill("agent", SIGCONT)
+
+
 def continue_both(cell):
     cell.guest.run(["kill", f"-{int(SIGCONT)}", *cell.scratch["pids"]], check=False)
 
@@ -170,8 +177,11 @@ FAULTS = [
     crashed("both", CORE_PIPE, promise_s=4),
     stopped("agent", promise_s=HUNG_AGENT_S, loses=MAY_GO_ON, worst="freezing-last"),
     stopped("freezer", promise_s=3, loses=MAY_GO_ON),
+    Fault("agent-sigstop-briefly", "process", stop_agent_briefly, loses=False,
+          senseless=only(("frozen",), "nothing is frozen, or the kernel has the word")),
+    # Where the agent is heard first, it has only been late.
     Fault("both-sigstop", "process", stop_both_for_long, heal=continue_both, after_heal=True, promise_s=3,
-          loses=MAY_GO_ON),
+          loses=ANY),
     told_to_end("agent", loses=ASKED, worst="freezing-first"),
     told_to_end("freezer", loses=False),
     told_to_end("both", loses=ASKED, worst="thawing"),
