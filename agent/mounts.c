@@ -1,59 +1,94 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Owns one reading of a mount table. All text lies in one block and all mounts in one array:
+ * Owns one reading of a mount table. All text lies in one string chunk and all mounts in one array:
  * a container host's table has tens of thousands of lines, which must cost little and go back to
  * the kernel when they are freed. Called by plan, by guest information and by the session.
  */
 #include "config.h"
 
 #include <errno.h>
+#include <libmount.h>
 #include <malloc.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
-#include "agent/mountinfo.h"
 #include "agent/mounts.h"
 #include "agent/visibility.h"
 #include "protocol/error.h"
 
 /* From this size on, freed memory is handed back at once instead of at the allocator's leisure. */
 #define LARGE_TABLE 2000
+#define CHUNK_SIZE (64 * 1024)
 #define DELETED_SUFFIX " (deleted)"
 
-static bool parse_error(const char *path, GError **error)
+/* A line that cannot be read may be a filesystem that would be left out: no plan without it. */
+static int refuse_line(struct libmnt_table *table, const char *filename, int line)
 {
-	errno = EINVAL;
+	return -EINVAL;
+}
+
+static bool parse_table(struct libmnt_table *parsed, const char *path, GError **error)
+{
+	int rc;
+
+	mnt_table_set_parser_errcb(parsed, refuse_line);
+	rc = mnt_table_parse_file(parsed, path);
+	if (rc == 0)
+		return true;
+	errno = rc < 0 ? -rc : EINVAL;
 	return sf_throw_errno(error, "read the mount table '%s'", path);
 }
 
-/* @first: the first mount of the same superblock, or an empty one. Of tens of thousands of mounts
- * most are of few superblocks: what is told of each again is mostly the same. */
-static void fill_superblock(SfMount *mount, const SfMountLine *line, const SfMount *first)
+static char *keep(SfMounts *mounts, const char *text)
 {
-	mount->fstype = line->fstype;
-	mount->source = line->source;
-	mount->super_options = line->super_options;
-	mount->kind = first->kind;
-	if (g_strcmp0(mount->fstype, first->fstype) != 0)
-		mount->kind = sf_fskind(mount->fstype, SF_DEVICE_MAJOR(mount->device) != 0);
-	mount->superblock_read_only = first->superblock_read_only;
-	if (g_strcmp0(mount->super_options, first->super_options) != 0)
-		mount->superblock_read_only = sf_mountinfo_has_option(mount->super_options, "ro");
+	return g_string_chunk_insert(mounts->strings, text ? text : "");
 }
 
-static void add_mount(SfMounts *mounts, SfMount *mount, const SfMountLine *line)
+/* Of tens of thousands of mounts most are of few superblocks: what is told of each again is the
+ * same text. */
+static char *share(SfMounts *mounts, const char *text, char *first)
+{
+	return first && g_strcmp0(text, first) == 0 ? first : keep(mounts, text);
+}
+
+static bool has_option(const char *options, const char *name)
+{
+	char *value;
+	size_t length;
+
+	return options && mnt_optstr_get_option(options, name, &value, &length) == 0;
+}
+
+/* @first: the first mount of the same superblock, or an empty one */
+static void fill_superblock(SfMounts *mounts, SfMount *mount, struct libmnt_fs *fs,
+			    const SfMount *first)
+{
+	mount->fstype = share(mounts, mnt_fs_get_fstype(fs), first->fstype);
+	mount->source = share(mounts, mnt_fs_get_source(fs), first->source);
+	mount->super_options = share(mounts, mnt_fs_get_fs_options(fs), first->super_options);
+	mount->kind = first->kind;
+	if (mount->fstype != first->fstype)
+		mount->kind = sf_fskind(mount->fstype, SF_DEVICE_MAJOR(mount->device) != 0);
+	mount->superblock_read_only = first->superblock_read_only;
+	if (mount->super_options != first->super_options)
+		mount->superblock_read_only = has_option(mount->super_options, "ro");
+}
+
+static void add_mount(SfMounts *mounts, SfMount *mount, struct libmnt_fs *fs)
 {
 	static const SfMount none;
+	dev_t number = mnt_fs_get_devno(fs);
 	GPtrArray *superblock;
 
-	mount->id = line->id;
-	mount->parent = line->parent;
-	mount->device = SF_DEVICE(line->major, line->minor);
-	mount->subtree = line->root;
-	mount->path = line->target;
+	mount->id = mnt_fs_get_id(fs);
+	mount->parent = mnt_fs_get_parent_id(fs);
+	mount->device = SF_DEVICE(major(number), minor(number));
+	mount->subtree = keep(mounts, mnt_fs_get_root(fs));
+	mount->path = keep(mounts, mnt_fs_get_target(fs));
 	mount->is_deleted = g_str_has_suffix(mount->path, DELETED_SUFFIX);
 
 	superblock = g_hash_table_lookup(mounts->by_device, &mount->device);
-	fill_superblock(mount, line, superblock ? superblock->pdata[0] : &none);
+	fill_superblock(mounts, mount, fs, superblock ? superblock->pdata[0] : &none);
 	if (!superblock) {
 		superblock = g_ptr_array_new();
 		g_hash_table_insert(mounts->by_device, &mount->device, superblock);
@@ -69,19 +104,19 @@ static void add_to_path(SfMounts *mounts, SfMount *mount)
 	g_hash_table_replace(mounts->by_path, mount->path, mount);
 }
 
-/* A line that cannot be read may be a filesystem that would be left out: no plan without it. */
-static bool parse_table(SfMounts *mounts, const char *path, GError **error)
+static bool copy_table(SfMounts *mounts, struct libmnt_table *parsed, GError **error)
 {
-	char *at = mounts->text;
-	SfMountLine line;
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_fs *fs;
 	guint n = 0;
 
-	mounts->table = g_new0(SfMount, sf_mountinfo_count(mounts->text) + 1);
-	while (*at) {
-		if (!sf_mountinfo_next(&at, &line))
-			return parse_error(path, error);
-		add_mount(mounts, &mounts->table[n++], &line);
-	}
+	if (!iter)
+		return sf_throw(error, "no memory for the mount table");
+	mounts->table = g_new0(SfMount, mnt_table_get_nents(parsed) + 1);
+	while (mnt_table_next_fs(parsed, iter, &fs) == 0)
+		add_mount(mounts, &mounts->table[n++], fs);
+	mnt_free_iter(iter);
+
 	sf_visibility_mark(mounts->table, n);
 	for (guint i = 0; i < n; i++)
 		add_to_path(mounts, &mounts->table[i]);
@@ -96,19 +131,23 @@ static SfMounts *mounts_new(void)
 	mounts->mounts = g_ptr_array_new();
 	mounts->by_device = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, free_list);
 	mounts->by_path = g_hash_table_new(g_str_hash, g_str_equal);
+	mounts->strings = g_string_chunk_new(CHUNK_SIZE);
 	return mounts;
 }
 
 SfMounts *sf_mounts_read(const char *path, GError **error)
 {
 	g_autoptr(SfMounts) mounts = mounts_new();
+	struct libmnt_table *parsed = mnt_new_table();
+	bool done;
 
-	mounts->text = sf_mountinfo_read(path);
-	if (!mounts->text) {
-		sf_throw_errno(error, "read the mount table '%s'", path);
+	if (!parsed) {
+		sf_throw(error, "no memory for the mount table");
 		return NULL;
 	}
-	return parse_table(mounts, path, error) ? g_steal_pointer(&mounts) : NULL;
+	done = parse_table(parsed, path, error) && copy_table(mounts, parsed, error);
+	mnt_unref_table(parsed);
+	return done ? g_steal_pointer(&mounts) : NULL;
 }
 
 void sf_mounts_free(SfMounts *mounts)
@@ -122,7 +161,7 @@ void sf_mounts_free(SfMounts *mounts)
 	g_hash_table_unref(mounts->by_path);
 	g_ptr_array_unref(mounts->mounts);
 	g_free(mounts->table);
-	g_free(mounts->text);
+	g_string_chunk_free(mounts->strings);
 	g_free(mounts);
 	if (is_large)
 		malloc_trim(0);

@@ -44,7 +44,7 @@ typedef struct {
 	GHashTable *by_device; /* SfDevice* -> GPtrArray of SfMount (not owned), in table order */
 	GHashTable *by_path;   /* path -> the last SfMount there; the others by @same_path */
 	SfMount *table;        /* what @mounts points into */
-	char *text;            /* as it was read; their strings are in it */
+	GStringChunk *strings; /* and the text of all of them */
 } SfMounts;
 
 /**
@@ -52,7 +52,8 @@ typedef struct {
  * @path: a mountinfo file, such as "/proc/self/mountinfo"
  * @error: domain %SF_ERROR
  *
- * Reads the table and works out what is visible. Touches none of the mount points. Linear.
+ * Reads the table with libmount and works out what is visible. Touches none of the mount points.
+ * Linear.
  *
  * Returns: (transfer full) (nullable): free with sf_mounts_free()
  */

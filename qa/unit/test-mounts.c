@@ -2,9 +2,7 @@
 /* agent/mounts: reading the table, what a path leads to, and that large tables cost little. */
 #include "config.h"
 
-#include <libmount.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include "agent/mounts.h"
 #include "qa/unit/fake-machine.h"
@@ -90,74 +88,6 @@ static void test_errors(void)
 	g_assert_nonnull(damaged);
 	g_assert_null(sf_mounts_read("/nonexistent/mountinfo", &missing));
 	g_assert_nonnull(strstr(missing->message, "No such file"));
-}
-
-static void assert_as_libmount(const char *path)
-{
-	struct libmnt_table *table = mnt_new_table_from_file(path);
-	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	g_autoptr(SfMounts) mounts = sf_mounts_read(path, NULL);
-	struct libmnt_fs *fs;
-	guint n = 0;
-
-	g_assert_nonnull(table);
-	g_assert_nonnull(mounts);
-	while (mnt_table_next_fs(table, iter, &fs) == 0) {
-		const SfMount *mount = g_ptr_array_index(mounts->mounts, n++);
-		const char *source = mnt_fs_get_source(fs);
-
-		g_assert_cmpint(mount->id, ==, mnt_fs_get_id(fs));
-		g_assert_cmpint(mount->parent, ==, mnt_fs_get_parent_id(fs));
-		g_assert_cmpuint(mount->device, ==,
-				 SF_DEVICE(major(mnt_fs_get_devno(fs)),
-					   minor(mnt_fs_get_devno(fs))));
-		g_assert_cmpstr(mount->subtree, ==, mnt_fs_get_root(fs));
-		g_assert_cmpstr(mount->path, ==, mnt_fs_get_target(fs));
-		g_assert_cmpstr(mount->fstype, ==, mnt_fs_get_fstype(fs));
-		/* It takes "none" for nothing. */
-		g_assert_cmpstr(mount->source, ==, source ? source : mount->source);
-		g_assert_cmpstr(mount->super_options, ==, mnt_fs_get_fs_options(fs));
-	}
-	g_assert_cmpuint(n, ==, mounts->mounts->len);
-	mnt_free_iter(iter);
-	mnt_unref_table(table);
-}
-
-/* Two readings of one format. */
-static void test_as_libmount(void)
-{
-	g_autoptr(FakeMachine) machine = fake_machine_new(
-		"20 1 253:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,discard\n"
-		"21 20 0:45 /a\\040b /mnt/a\\134040\\012\\011\\043z rw shared:1 master:2 "
-		"propagate_from:3 - fuse.x /dev/a\\040b rw,name=x\\040y,z\n"
-		"22 20 0:46 / /none rw - tmpfs none rw\n"
-		"23 20 0:47 /../x /up rw unbindable - nfs4 h:/\\134x ro,addr=::1\n"
-		"24 20 0:48 mnt:[4026532177] /run/ns rw - nsfs nsfs rw\n"
-		"25 20 0:49 / /odd\\ rw - tmpfs \\9x\\0401 rw\n");
-
-	assert_as_libmount(machine->mountinfo);
-	assert_as_libmount("/proc/self/mountinfo");
-}
-
-static void test_malformed(void)
-{
-	static const char *const lines[] = {
-		"20\n",
-		"x 1 253:1 / / rw - ext4 /dev/vda1 rw\n",
-		"20 1 253 / / rw - ext4 /dev/vda1 rw\n",
-		"20 1 253:1 / / rw ext4 /dev/vda1 rw\n",
-		"20 1 253:1 / rw - ext4 /dev/vda1\n",
-		"20 1 253:1 - ext4 /dev/vda1 rw\n",
-		"20 1 253:1 / / rw - ext4\n",
-		"20 1 253:1 / / rw - \n",
-		"\n",
-	};
-
-	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
-		g_autoptr(FakeMachine) machine = fake_machine_new(lines[i]);
-
-		g_assert_null(sf_mounts_read(machine->mountinfo, NULL));
-	}
 }
 
 static void test_indices(void)
@@ -334,8 +264,6 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mounts/fields", test_fields);
 	g_test_add_func("/mounts/errors", test_errors);
-	g_test_add_func("/mounts/as-libmount", test_as_libmount);
-	g_test_add_func("/mounts/malformed", test_malformed);
 	g_test_add_func("/mounts/indices", test_indices);
 	g_test_add_func("/mounts/covered", test_covered);
 	g_test_add_func("/mounts/above-root", test_above_root);
