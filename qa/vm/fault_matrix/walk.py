@@ -117,7 +117,8 @@ class Walk:
         self.freezes += cell.freezes
         self.answered += cell.freezes_answered
         self.results.append(result)
-        self.tell(f"{len(self.results):4} {result.word.upper():6} {result.seconds:5.1f} s  {step}  {result.times or ''}")
+        self.tell(f"{len(self.results):4} {result.word.upper():6} {result.seconds:5.1f} s  {step}  "
+                  f"{result.times or ''}")
         if result.word == matrix.FAILED:
             self.failures.append((list(self.path), result))
             self.tell(f"    {result.reason}\n    these steps in a new guest: --steps '{' '.join(self.path)}'")
@@ -152,8 +153,8 @@ def soak(arenas, faults, seconds, seed, json_path=None, steps=None):
     walk.finish()
     length = time.monotonic() - begun
     print(f"\ndrawn, how often (in how many stages): {walk.drawn()}")
-    print(f"seed {seed}: {length:.0f} s, {len(walk.results)} steps, {walk.freezes} freezes asked for, {walk.answered} of "
-          f"them answered as frozen; {len(walk.failures)} failed; {arenas.boots} guests")
+    print(f"seed {seed}: {length:.0f} s, {len(walk.results)} steps, {walk.freezes} freezes asked for, {walk.answered} "
+          f"of them answered as frozen; {len(walk.failures)} failed; {arenas.boots} guests")
     if json_path:
         with open(json_path, "w") as file:
             json.dump({"seed": seed, "seconds": round(length), "freezes": walk.freezes, "frozen": walk.answered,
