@@ -93,12 +93,12 @@ SfCounters *sf_counters_open(const SfPlan *plan, const char *sys, GError **error
 	return g_steal_pointer(&counters);
 }
 
-bool sf_counters_is_watched(const SfCounters *counters, guint target)
+bool sf_counters_is_watched(const SfCounters *counters, const GArray *readings, guint target)
 {
 	const GArray *indices = g_ptr_array_index(counters->by_target, target);
 
 	for (guint i = 0; i < indices->len; i++)
-		if (g_array_index(counters->fds, int, g_array_index(indices, guint, i)) < 0)
+		if (!g_array_index(readings, Reading, g_array_index(indices, guint, i)).is_read)
 			return false;
 	return indices->len > 0;
 }

@@ -25,8 +25,9 @@ SfCounters *sf_counters_open(const SfPlan *plan, const char *sys,
 void sf_counters_free(SfCounters *counters);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfCounters, sf_counters_free)
 
-/* Whether all devices of a target (by its index) are known and their counters open. */
-bool sf_counters_is_watched(const SfCounters *counters, guint target);
+/* Whether all devices of a target (by its index) are known, and @readings has their counters: a
+ * disk that was taken away has none any more. */
+bool sf_counters_is_watched(const SfCounters *counters, const GArray *readings, guint target);
 
 /* (transfer full): what they say now, for sf_counters_compare(); free with g_array_unref(). Looks
  * up no path, so it may be called while filesystems are frozen. */

@@ -187,7 +187,7 @@ static void blame_writes(SfEvidence *evidence, const SfPlan *plan, const SfRecor
 static void blame_unwatched(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
 {
 	for (guint i = 0; i < plan->targets->len; i++)
-		if (!sf_counters_is_watched(evidence->counters, i))
+		if (!sf_counters_is_watched(evidence->counters, evidence->before, i))
 			sf_outcome_blame(outcome, "whether '%s' was written cannot be seen",
 					 ((const SfTarget *)g_ptr_array_index(plan->targets, i))
 						 ->mountpoint);

@@ -112,11 +112,27 @@ static void test_written(Fixture *fixture, gconstpointer data)
 
 static void test_watched(Fixture *fixture, gconstpointer data)
 {
+	g_autoptr(GArray) readings = sf_counters_read(fixture->counters);
+
 	for (guint i = 0; i < 3; i++) {
 		const SfTarget *target = g_ptr_array_index(fixture->plan->targets, i);
 
-		g_assert_cmpint(sf_counters_is_watched(fixture->counters, i), ==,
+		g_assert_cmpint(sf_counters_is_watched(fixture->counters, readings, i), ==,
 				!g_str_equal(target->mountpoint, "/lost"));
+	}
+}
+
+/* As the kernel answers where a disk was unplugged before the first reading. */
+static void test_taken_away(Fixture *fixture, gconstpointer data)
+{
+	set_stat(fixture, "vdc", "");
+	g_autoptr(GArray) readings = sf_counters_read(fixture->counters);
+
+	for (guint i = 0; i < 3; i++) {
+		const SfTarget *target = g_ptr_array_index(fixture->plan->targets, i);
+
+		g_assert_cmpint(sf_counters_is_watched(fixture->counters, readings, i), ==,
+				g_str_equal(target->mountpoint, "/a"));
 	}
 }
 
@@ -133,8 +149,8 @@ static void test_unwatched_device(void)
 	g_assert_no_error(error);
 	counters = sf_counters_open(plan, machine->sys, &error);
 	g_assert_no_error(error);
-	g_assert_false(sf_counters_is_watched(counters, 0));
 	reading = sf_counters_read(counters);
+	g_assert_false(sf_counters_is_watched(counters, reading, 0));
 	written = sf_counters_compare(counters, reading, reading);
 	g_assert_cmpuint(written->len, ==, 0);
 }
@@ -144,6 +160,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add("/counters/written", Fixture, NULL, set_up, test_written, tear_down);
 	g_test_add("/counters/watched", Fixture, NULL, set_up, test_watched, tear_down);
+	g_test_add("/counters/taken-away", Fixture, NULL, set_up, test_taken_away, tear_down);
 	g_test_add_func("/counters/unwatched-device", test_unwatched_device);
 	return g_test_run();
 }
