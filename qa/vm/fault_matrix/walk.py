@@ -135,10 +135,11 @@ class Walk:
 
     def drawn(self):
         """Text: how often each fault was drawn, and in how many stages."""
-        counts = collections.Counter(result.fault.name for result in self.results)
-        seen = collections.defaultdict(set)
+        counts, seen = collections.Counter(), collections.defaultdict(set)
         for result in self.results:
-            seen[result.fault.name].add(result.stage)
+            for name in result.fault.name.split("+"):
+                counts[name] += 1
+                seen[name].add(result.stage)
         return ", ".join(f"{name} {count} ({len(seen[name])})" for name, count in sorted(counts.items()))
 
 
