@@ -104,7 +104,7 @@ def _clean_up(cell, keep_agent):
 def _clean_up_after_failure(cell):
     """As far as it goes. The guest counts as broken: its next user gets another."""
     cell.arena.is_broken = True
-    for step in (cell.hold.release, lambda: cell.fault.heal(cell), cell.agent.abandon,
+    for step in (cell.hold.release, cell.control.close, lambda: cell.fault.heal(cell), cell.agent.abandon,
                  lambda: cell.fault.clean_up(cell)):
         try:
             step()
