@@ -58,6 +58,9 @@ def freeze_other(cell):
 
 def thaw_other(cell):
     if cell.scratch.pop("foreign", False):
+        # A short foreign freeze is waited for: this one lasts until the host has its answer.
+        if not own.hear_freeze(cell):
+            own.check_named(cell.freeze_reply, OTHER)
         job = cell.guest.run(["qa-freeze", "thaw", OTHER], check=False)
         if job.returncode != 0:
             raise Failed(f"2: what another process had frozen was thawed: {job.stderr}")
