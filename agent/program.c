@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/child.h"
 #include "agent/program.h"
 #include "protocol/error.h"
 
@@ -19,17 +20,6 @@ const char *sf_program_find(const char *const *paths)
 		if (access(*paths, X_OK) == 0)
 			return *paths;
 	return NULL;
-}
-
-/* The agent's own rank with the OOM killer is not for others. */
-static void reset_oom_score(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, "0", 1);
-	close(fd);
 }
 
 /* @in: -1: it has nothing to read */
@@ -82,7 +72,7 @@ static bool start(const char *const *argv, const char *input, pid_t *out_pid, GE
 
 	if (input && in < 0)
 		return sf_throw_errno(error, "make a pipe");
-	reset_oom_score();
+	sf_child_reset_oom_score();
 	reason = spawn(argv, in, out_pid);
 	if (in >= 0)
 		close(in);
