@@ -113,12 +113,23 @@ static GBytes *reply_bytes(char *line, bool is_delimited)
 	return g_string_free_to_bytes(reply);
 }
 
+/* The host's own words, bounded as its request was: they do not count. */
+static size_t id_bytes(const SfCall *call)
+{
+	g_autofree char *with = sf_reply_return(NULL, call->request->id);
+	g_autofree char *without = sf_reply_return(NULL, NULL);
+
+	return strlen(with) - strlen(without);
+}
+
 /* @line: (transfer full) */
 static void return_line(SfCall *call, char *line)
 {
 	g_autoptr(GError) error = NULL;
 	size_t size = strlen(line);
 
+	if (size > MAX_RESULT_BYTES)
+		size -= id_bytes(call);
 	if (size <= MAX_RESULT_BYTES || call->command->has_large_result) {
 		end_call(call, reply_bytes(line, call->command->delimited));
 		return;

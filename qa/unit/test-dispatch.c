@@ -41,16 +41,23 @@ static void on_done(GBytes *reply, gpointer user_data)
 	*(GBytes **)user_data = g_bytes_ref(reply);
 }
 
-static char *ask(SfDispatch *dispatch, const char *command)
+/* @id: (transfer full) (nullable) */
+static char *ask_with_id(SfDispatch *dispatch, const char *command, JsonNode *id)
 {
 	SfRequest *request = g_new0(SfRequest, 1);
 	g_autoptr(GBytes) reply = NULL;
 	gsize size;
 
 	request->command = g_strdup(command);
+	request->id = id;
 	g_assert_null(sf_dispatch_submit(dispatch, "test", request, on_done, &reply));
 	const char *data = g_bytes_get_data(reply, &size);
 	return g_strndup(data, size);
+}
+
+static char *ask(SfDispatch *dispatch, const char *command)
+{
+	return ask_with_id(dispatch, command, NULL);
 }
 
 static void assert_enabled(const SfDispatchSettings *settings, const char *expected)
@@ -108,6 +115,11 @@ static void test_length(void)
 
 	g_assert_cmpuint(strlen(fits), ==, MOST);
 	g_assert_true(g_str_has_prefix(fits, "{\"return\": \"xx"));
+	/* An id is the host's own and does not count. */
+	JsonNode *id = json_node_new(JSON_NODE_VALUE);
+	json_node_set_string(id, "17");
+	g_autofree char *with_id = ask_with_id(dispatch, "long", id);
+	g_assert_cmpuint(strlen(with_id), ==, MOST + strlen(", \"id\": \"17\""));
 	size++;
 	refusal = ask(dispatch, "long");
 	g_assert_cmpstr(
