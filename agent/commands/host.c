@@ -36,35 +36,35 @@ typedef struct {
 /* In the child, for libc reads /etc/localtime, and anew, for it may have changed. */
 static void find_timezone(int fd, gpointer work_data)
 {
-	Timezone timezone = {0};
+	Timezone found = {0};
 	time_t now = time(NULL);
 	struct tm local;
 
 	tzset();
 	if (!localtime_r(&now, &local))
 		return;
-	timezone.offset = local.tm_gmtoff;
+	found.offset = local.tm_gmtoff;
 	if (local.tm_zone)
-		g_strlcpy(timezone.zone, local.tm_zone, sizeof(timezone.zone));
-	sf_errand_write(fd, &timezone, sizeof(timezone));
+		g_strlcpy(found.zone, local.tm_zone, sizeof(found.zone));
+	sf_errand_write(fd, &found, sizeof(found));
 }
 
 static void on_timezone(const GByteArray *output, bool is_whole, gpointer user_data)
 {
-	Timezone timezone;
+	Timezone found;
 	g_autoptr(GError) error = NULL;
 	JsonObject *answer;
 
-	if (output->len != sizeof(timezone)) {
+	if (output->len != sizeof(found)) {
 		sf_throw(&error, "the time zone cannot be read");
 		sf_call_fail(user_data, error);
 		return;
 	}
-	memcpy(&timezone, output->data, sizeof(timezone));
+	memcpy(&found, output->data, sizeof(found));
 	answer = json_object_new();
-	if (*timezone.zone)
-		json_object_set_string_member(answer, "zone", timezone.zone);
-	json_object_set_int_member(answer, "offset", timezone.offset);
+	if (*found.zone)
+		json_object_set_string_member(answer, "zone", found.zone);
+	json_object_set_int_member(answer, "offset", found.offset);
 	sf_answer_object(user_data, answer, NULL);
 }
 
