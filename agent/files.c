@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/files.h"
+#include "agent/freezer/messages.h"
 #include "protocol/error.h"
 
 #define MAX_FILES 64
@@ -117,19 +118,10 @@ static bool send_fd(int socket_fd, int fd)
 {
 	char byte = 0;
 	struct iovec data = {.iov_base = &byte, .iov_len = 1};
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr envelope = {.msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control)};
+	struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1};
+	union sf_fd_control control;
 
-	control.header.cmsg_level = SOL_SOCKET;
-	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
+	sf_fd_control_attach(&control, &envelope, &fd, 1);
 	return sendmsg(socket_fd, &envelope, MSG_NOSIGNAL) == 1;
 }
 

@@ -17,6 +17,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "agent/freezer/messages.h"
 #include "agent/opener-child.h"
 
 /* The same number on every architecture that has it; glibc's headers before 2.34 do not name it. */
@@ -161,20 +162,11 @@ static SfOpenerResult open_target(const SfTarget *target, int *out_fd)
 static bool send_message(int socket_fd, SfOpenerMessage *message, int fd)
 {
 	struct iovec data = {.iov_base = message, .iov_len = sizeof(*message)};
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
 	struct msghdr envelope = {.msg_iov = &data, .msg_iovlen = 1};
+	union sf_fd_control control;
 
-	if (fd >= 0) {
-		envelope.msg_control = &control;
-		envelope.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
-	}
+	if (fd >= 0)
+		sf_fd_control_attach(&control, &envelope, &fd, 1);
 	return sendmsg(socket_fd, &envelope, MSG_NOSIGNAL) == sizeof(*message);
 }
 
