@@ -60,13 +60,6 @@ static void on_exit_of_child(GPid pid, int status, gpointer user_data)
 	g_hash_table_remove(errands->children, GINT_TO_POINTER(pid));
 }
 
-static void clear_source(guint *source)
-{
-	if (*source != 0)
-		g_source_remove(*source);
-	*source = 0;
-}
-
 /* It may hang in the kernel where no signal reaches it: the main loop reaps it whenever that ends.
  */
 static void let_go(SfErrands *errands, pid_t pid)
@@ -80,8 +73,8 @@ static void let_go(SfErrands *errands, pid_t pid)
 
 static void errand_free(Errand *errand)
 {
-	clear_source(&errand->readable);
-	clear_source(&errand->deadline);
+	g_clear_handle_id(&errand->readable, g_source_remove);
+	g_clear_handle_id(&errand->deadline, g_source_remove);
 	if (errand->fd >= 0)
 		close(errand->fd);
 	if (errand->pid > 0)
@@ -134,7 +127,7 @@ static gboolean on_deadline(gpointer user_data)
 
 static void start_deadline(Errand *errand)
 {
-	clear_source(&errand->deadline);
+	g_clear_handle_id(&errand->deadline, g_source_remove);
 	if (errand->timeout_ms > 0)
 		errand->deadline = g_timeout_add(errand->timeout_ms, on_deadline, errand);
 }

@@ -55,16 +55,9 @@ struct SfExecs {
 	gsize kept;           /* bytes of output */
 };
 
-static void clear_source(guint *source)
-{
-	if (*source != 0)
-		g_source_remove(*source);
-	*source = 0;
-}
-
 static void clear_fd(int *fd, guint *source)
 {
-	clear_source(source);
+	g_clear_handle_id(source, g_source_remove);
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
@@ -84,8 +77,8 @@ static void program_detach(Program *program)
 
 	clear_fd(&program->failed, &program->failed_source);
 	clear_fd(&program->in, &program->in_source);
-	clear_source(&program->deadline);
-	clear_source(&program->grace);
+	g_clear_handle_id(&program->deadline, g_source_remove);
+	g_clear_handle_id(&program->grace, g_source_remove);
 	stream_clear(execs, &program->out);
 	stream_clear(execs, &program->err);
 	g_clear_pointer(&program->input, g_bytes_unref);
@@ -98,7 +91,7 @@ static void program_detach(Program *program)
 static void program_free(Program *program)
 {
 	program_detach(program);
-	clear_source(&program->child_source);
+	g_clear_handle_id(&program->child_source, g_source_remove);
 	g_free(program);
 }
 
@@ -126,7 +119,7 @@ static void look_whether_done(Program *program)
 	bool is_silent = program->out.fd < 0 && program->err.fd < 0;
 
 	if (program->has_ended && is_silent) {
-		clear_source(&program->grace);
+		g_clear_handle_id(&program->grace, g_source_remove);
 		program->is_done = true;
 	}
 }
@@ -210,7 +203,7 @@ static void tell_started(Program *program, const GError *error)
 	SfExecStarted started = program->started;
 
 	clear_fd(&program->failed, &program->failed_source);
-	clear_source(&program->deadline);
+	g_clear_handle_id(&program->deadline, g_source_remove);
 	program->started = NULL;
 	started(program->pid, error, program->user_data);
 }

@@ -39,19 +39,12 @@ struct SfFreezerLink {
 	bool is_gone;
 };
 
-static void clear_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
-}
-
 static void stop_watching(SfFreezerLink *link)
 {
-	clear_source(&link->socket_source);
-	clear_source(&link->death_source);
-	clear_source(&link->tick_source);
-	clear_source(&link->acknowledge_source);
+	g_clear_handle_id(&link->socket_source, g_source_remove);
+	g_clear_handle_id(&link->death_source, g_source_remove);
+	g_clear_handle_id(&link->tick_source, g_source_remove);
+	g_clear_handle_id(&link->acknowledge_source, g_source_remove);
 }
 
 static void gone(SfFreezerLink *link, const char *why)
@@ -156,12 +149,12 @@ static void note_message(SfFreezerLink *link, const struct sf_message *message)
 		link->deadline_ms = sf_boottime_ms() + message->lease;
 		break;
 	case SF_MESSAGE_ENDING:
-		clear_source(&link->acknowledge_source);
+		g_clear_handle_id(&link->acknowledge_source, g_source_remove);
 		link->deadline_ms = 0;
 		break;
 	case SF_MESSAGE_ENDED:
-		clear_source(&link->acknowledge_source);
-		clear_source(&link->tick_source);
+		g_clear_handle_id(&link->acknowledge_source, g_source_remove);
+		g_clear_handle_id(&link->tick_source, g_source_remove);
 		break;
 	}
 }

@@ -42,13 +42,6 @@ struct SfHookProcess {
 	siginfo_t end;
 };
 
-static void clear_source(guint *source)
-{
-	if (*source)
-		g_source_remove(*source);
-	*source = 0;
-}
-
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
@@ -96,13 +89,13 @@ static void leave_to_the_loop(SfHookProcess *process)
 {
 	if (process->exit_source && process->is_child)
 		g_child_watch_add(process->pid, ignore_exit, NULL);
-	clear_source(&process->exit_source);
+	g_clear_handle_id(&process->exit_source, g_source_remove);
 }
 
 static void change(SfHookProcess *process, SfHookState state)
 {
 	process->state = state;
-	clear_source(&process->deadline_source);
+	g_clear_handle_id(&process->deadline_source, g_source_remove);
 	if (state == SF_HOOK_ENDED) {
 		leave_to_the_loop(process);
 		if (process->launch.note)
@@ -162,7 +155,7 @@ void sf_hook_process_kill(SfHookProcess *process)
 	/* The group, or it alone where it has not made one yet. */
 	if (kill(-process->pid, SIGKILL) < 0)
 		kill(process->pid, SIGKILL);
-	clear_source(&process->deadline_source);
+	g_clear_handle_id(&process->deadline_source, g_source_remove);
 	process->deadline_source = g_timeout_add(KILL_LIMIT_MS, on_kill_late, process);
 }
 
@@ -178,7 +171,7 @@ static gboolean on_deadline(gpointer user_data)
 
 static void arm(SfHookProcess *process)
 {
-	clear_source(&process->deadline_source);
+	g_clear_handle_id(&process->deadline_source, g_source_remove);
 	process->deadline_source =
 		g_timeout_add(process->launch.timeout_s * 1000, on_deadline, process);
 }
@@ -293,8 +286,8 @@ void sf_hook_process_free(SfHookProcess *process)
 	if (process->state == SF_HOOK_RUNNING && !sf_hook_process_is_session(process))
 		sf_hook_process_kill(process);
 	leave_to_the_loop(process);
-	clear_source(&process->output_source);
-	clear_source(&process->deadline_source);
+	g_clear_handle_id(&process->output_source, g_source_remove);
+	g_clear_handle_id(&process->deadline_source, g_source_remove);
 	close_fd(&process->pidfd);
 	close_fd(&process->in);
 	close_fd(&process->out);
