@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/freezer/core.h"
+#include "agent/freezer/gates.h"
 
 void sf_core_init(struct sf_core *core)
 {
@@ -71,23 +71,11 @@ static unsigned int first_running(const struct sf_core *core)
 	return 0;
 }
 
-static bool freeze_must_wait(const struct sf_core *core, unsigned int index)
-{
-	for (unsigned int e = core->targets[index].coming; e != SF_NO_EDGE;
-	     e = core->edges[e].next_coming)
-		if (core->targets[core->edges[e].before].job != SF_JOB_NONE)
-			return true;
-	for (unsigned int i = 0; i < index; i++)
-		if (core->targets[i].is_barrier && core->targets[i].job != SF_JOB_NONE)
-			return true;
-	return false;
-}
-
 /* Begins are in order, so all that @next depends on has at least been begun. */
 static void advance_freezing(struct sf_core *core, struct sf_clock now)
 {
 	while (core->next < core->count && core->running < core->parallel &&
-	       !freeze_must_wait(core, core->next))
+	       !sf_gates_freeze_must_wait(core, core->next))
 		start(core, core->next++, SF_JOB_FREEZE);
 	if (core->next < core->count || core->running > 0)
 		return;
@@ -95,26 +83,6 @@ static void advance_freezing(struct sf_core *core, struct sf_clock now)
 	core->restore = true;
 	core->deadline_ms = earlier(now.boottime_ms + core->lease_ms, core->maximum_ms);
 	tell_lease(core, SF_MESSAGE_FROZEN, now);
-}
-
-static bool holds_up_a_thaw(const struct sf_target *target)
-{
-	return target->is_frozen && !target->is_slow;
-}
-
-/* What was frozen after @index because of it must be thawed before it; but nobody waits for a dead
- * disk. */
-static bool thaw_must_wait(const struct sf_core *core, unsigned int index)
-{
-	for (unsigned int e = core->targets[index].leaving; e != SF_NO_EDGE;
-	     e = core->edges[e].next_leaving)
-		if (holds_up_a_thaw(&core->targets[core->edges[e].after]))
-			return true;
-	if (core->targets[index].is_barrier)
-		for (unsigned int i = index + 1; i < core->count; i++)
-			if (holds_up_a_thaw(&core->targets[i]))
-				return true;
-	return false;
 }
 
 static bool retry_is_due(const struct sf_target *target, struct sf_clock now)
@@ -134,7 +102,7 @@ static void advance_ending(struct sf_core *core, struct sf_clock now)
 	for (unsigned int i = core->count; i-- > 0;) {
 		struct sf_target *target = &core->targets[i];
 		if (!target->is_frozen || target->job != SF_JOB_NONE ||
-		    !retry_is_due(target, now) || thaw_must_wait(core, i))
+		    !retry_is_due(target, now) || sf_gates_thaw_must_wait(core, i))
 			continue;
 		target->since_ms = now.boottime_ms;
 		start(core, i, SF_JOB_THAW);
@@ -191,16 +159,6 @@ static bool take_targets(struct sf_core *core, const struct sf_message *message,
 	return true;
 }
 
-static void add_edge(struct sf_core *core, struct sf_edge edge)
-{
-	struct sf_target *before = &core->targets[edge.before], *after = &core->targets[edge.after];
-	unsigned int index = core->edge_count++;
-
-	core->edges[index] =
-		(struct sf_core_edge){edge.before, edge.after, before->leaving, after->coming};
-	before->leaving = after->coming = index;
-}
-
 static bool take_edges(struct sf_core *core, const struct sf_message *message)
 {
 	if (core->phase != SF_PHASE_LOADED || message->count > SF_MESSAGE_MAX_EDGES ||
@@ -211,7 +169,7 @@ static bool take_edges(struct sf_core *core, const struct sf_message *message)
 		/* An edge that runs against the order would wait for ever. */
 		if (edge.before >= edge.after || edge.after >= core->count)
 			return false;
-		add_edge(core, edge);
+		sf_gates_add(core, edge);
 	}
 	return true;
 }
@@ -408,7 +366,7 @@ static uint64_t next_thaw_check(const struct sf_core *core)
 		else if (target->job == SF_JOB_NONE && target->is_frozen && target->is_slow &&
 			 /* Where it must wait for another, that one's end is the event; a time that
 			  * has passed would wake us again and again. */
-			 !thaw_must_wait(core, i))
+			 !sf_gates_thaw_must_wait(core, i))
 			at = earlier(at, target->since_ms + SF_THAW_RETRY_MS);
 	}
 	return at;

@@ -14,6 +14,7 @@ import time
 
 TRANSITIONS = "agent/transitions.c"
 CORE = "agent/freezer/core.c"
+GATES = "agent/freezer/gates.c"
 WORKER = "agent/freezer/worker.c"
 RESCUE = "agent/rescue.c"
 
@@ -54,11 +55,11 @@ MUTANTS = [
     ("a-freeze-begins-unprepared", TRANSITIONS,
      "state->name = SF_STATE_FREEZING;\n\t\tstate->was_begun = true;",
      "state->name = SF_STATE_FREEZING;"),
-    ("thaws-ignore-edges", CORE,
+    ("thaws-ignore-edges", GATES,
      "if (holds_up_a_thaw(&core->targets[core->edges[e].after]))", "if (false)"),
-    ("freezes-ignore-edges", CORE,
+    ("freezes-ignore-edges", GATES,
      "if (core->targets[core->edges[e].before].job != SF_JOB_NONE)", "if (false)"),
-    ("freezes-ignore-barriers", CORE,
+    ("freezes-ignore-barriers", GATES,
      "if (core->targets[i].is_barrier && core->targets[i].job != SF_JOB_NONE)", "if (false)"),
     ("the-deadline-does-nothing", CORE,
      "begin_ending(core, SF_END_DEADLINE, -1, 0);", ";"),
@@ -72,7 +73,7 @@ MUTANTS = [
      "core->phase = SF_PHASE_FROZEN;\n\tcore->restore = true;", "core->phase = SF_PHASE_FROZEN;"),
     ("a-failed-thaw-is-not-tried-again", CORE,
      "at = earlier(at, target->since_ms + SF_THAW_RETRY_MS);", ";"),
-    ("a-waiting-retry-spins", CORE, "!thaw_must_wait(core, i))\n\t\t\tat =", "true)\n\t\t\tat ="),
+    ("a-waiting-retry-spins", CORE, "!sf_gates_thaw_must_wait(core, i))\n\t\t\tat =", "true)\n\t\t\tat ="),
     ("a-failed-thaw-counts", CORE,
      "if (error == 0 || error == EINVAL) {", "if (error == 0 || error == EINVAL || error == EIO) {"),
     ("a-foreign-thaw-is-tried-for-ever", CORE,

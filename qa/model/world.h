@@ -7,7 +7,8 @@
 /*
  * The world that the model walks: agent, freezer, the kernel, the hosts, in one small struct
  * without pointers or padding, so that states can be hashed and compared as bytes. What decides is
- * the real code (transitions.c, core.c, worker.c, rescue.c); everything else here is mirrored.
+ * the real code (transitions.c, core.c, gates.c, worker.c, rescue.c); everything else here is
+ * mirrored.
  */
 
 #define MODEL_TARGETS 3
