@@ -1,36 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Owns the programs that hosts have started: their pipes, their output, their end. Invariant: a
- * program is in the table from its fork until it was asked for after its end; its output is read to
- * the end even where no more of it is kept, so that it never waits for us. Called by the exec
+ * Owns the programs that hosts have started: their start, their input, their end. Invariant: a
+ * program is in the table from its fork until it was asked for after its end. Called by the exec
  * commands.
  */
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "agent/exec-child.h"
+#include "agent/exec-output.h"
+#include "agent/exec-pipes.h"
 #include "agent/execs.h"
 #include "protocol/error.h"
 
 #define MAX_PROGRAMS 64
-#define MAX_OUTPUT (16 << 20)
-#define MAX_OUTPUT_OF_ALL (64 << 20)
 /* To look at the program's file may wait for a disk or another machine. */
 #define START_TIMEOUT_MS 30000
 /* How long output is waited for after the end; what the program left running may hold it open. */
 #define GRACE_MS 1000
-
-typedef struct {
-	int fd; /* -1: closed, or never captured */
-	guint source;
-	GByteArray *data;
-	bool is_truncated;
-} Stream;
 
 typedef struct {
 	SfExecs *execs; /* NULL: it was given up, and is only reaped */
@@ -44,7 +35,7 @@ typedef struct {
 	gsize written;
 	int in; /* -1: closed */
 	guint in_source;
-	Stream out, err;
+	SfExecOutput out, err;
 	bool has_ended, is_done;
 	int status;
 } Program;
@@ -63,13 +54,6 @@ static void clear_fd(int *fd, guint *source)
 	*fd = -1;
 }
 
-static void stream_clear(SfExecs *execs, Stream *stream)
-{
-	clear_fd(&stream->fd, &stream->source);
-	execs->kept -= stream->data->len;
-	g_byte_array_unref(stream->data);
-}
-
 /* All but the waiting for its end. */
 static void program_detach(Program *program)
 {
@@ -79,8 +63,8 @@ static void program_detach(Program *program)
 	clear_fd(&program->in, &program->in_source);
 	g_clear_handle_id(&program->deadline, g_source_remove);
 	g_clear_handle_id(&program->grace, g_source_remove);
-	stream_clear(execs, &program->out);
-	stream_clear(execs, &program->err);
+	sf_exec_output_clear(&program->out);
+	sf_exec_output_clear(&program->err);
 	g_clear_pointer(&program->input, g_bytes_unref);
 	g_hash_table_remove(execs->programs, GINT_TO_POINTER(program->pid));
 	g_queue_remove(&execs->order, program);
@@ -114,68 +98,15 @@ void sf_execs_free(SfExecs *execs)
 	g_free(execs);
 }
 
-static void look_whether_done(Program *program)
+static void look_whether_done(gpointer user_data)
 {
+	Program *program = user_data;
 	bool is_silent = program->out.fd < 0 && program->err.fd < 0;
 
 	if (program->has_ended && is_silent) {
 		g_clear_handle_id(&program->grace, g_source_remove);
 		program->is_done = true;
 	}
-}
-
-/* ---- output, input */
-
-static void keep(Program *program, Stream *stream, const guint8 *data, gsize size)
-{
-	gsize room = MAX_OUTPUT - stream->data->len;
-
-	room = MIN(room, MAX_OUTPUT_OF_ALL - program->execs->kept);
-	if (size > room)
-		stream->is_truncated = true;
-	size = MIN(size, room);
-	if (size > 0)
-		g_byte_array_append(stream->data, data, size);
-	program->execs->kept += size;
-}
-
-/* Returns whether there may be more. */
-static bool read_stream(Program *program, Stream *stream)
-{
-	guint8 buffer[16384];
-	ssize_t n = read(stream->fd, buffer, sizeof(buffer));
-
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return true;
-	if (n > 0) {
-		keep(program, stream, buffer, n);
-		return true;
-	}
-	return false;
-}
-
-static gboolean on_stream(Program *program, Stream *stream)
-{
-	if (read_stream(program, stream))
-		return G_SOURCE_CONTINUE;
-	stream->source = 0;
-	clear_fd(&stream->fd, &stream->source);
-	look_whether_done(program);
-	return G_SOURCE_REMOVE;
-}
-
-static gboolean on_out(int fd, GIOCondition condition, gpointer user_data)
-{
-	Program *program = user_data;
-
-	return on_stream(program, &program->out);
-}
-
-static gboolean on_err(int fd, GIOCondition condition, gpointer user_data)
-{
-	Program *program = user_data;
-
-	return on_stream(program, &program->err);
 }
 
 static gboolean on_in(int fd, GIOCondition condition, gpointer user_data)
@@ -195,8 +126,6 @@ static gboolean on_in(int fd, GIOCondition condition, gpointer user_data)
 	clear_fd(&program->in, &program->in_source);
 	return G_SOURCE_REMOVE;
 }
-
-/* ---- start, end */
 
 static void tell_started(Program *program, const GError *error)
 {
@@ -256,8 +185,8 @@ static gboolean on_grace(gpointer user_data)
 	Program *program = user_data;
 
 	program->grace = 0;
-	clear_fd(&program->out.fd, &program->out.source);
-	clear_fd(&program->err.fd, &program->err.source);
+	sf_exec_output_close(&program->out);
+	sf_exec_output_close(&program->err);
 	look_whether_done(program);
 	return G_SOURCE_REMOVE;
 }
@@ -277,71 +206,6 @@ static void on_child(GPid pid, int status, gpointer user_data)
 	look_whether_done(program);
 }
 
-/* The fds that the child gets, and those that we keep. */
-typedef struct {
-	int in[2], out[2], err[2], failed[2];
-} Pipes;
-
-static void pipes_clear(Pipes *pipes)
-{
-	int *all[] = {pipes->in, pipes->out, pipes->err, pipes->failed};
-
-	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
-		for (int j = 0; j < 2; j++)
-			if (all[i][j] >= 0)
-				close(all[i][j]);
-}
-
-static bool open_pipe(int *fds, int ours, GError **error)
-{
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return sf_throw_errno(error, "make a pipe");
-	g_unix_set_fd_nonblocking(fds[ours], TRUE, NULL);
-	return true;
-}
-
-static bool open_null(int *fd, int flags, GError **error)
-{
-	*fd = open("/dev/null", flags | O_CLOEXEC);
-	return *fd >= 0 || sf_throw_errno(error, "open '/dev/null'");
-}
-
-static bool open_err(Pipes *pipes, SfCapture capture, GError **error)
-{
-	if (capture == SF_CAPTURE_STDERR || capture == SF_CAPTURE_SEPARATED)
-		return open_pipe(pipes->err, 0, error);
-	if (capture != SF_CAPTURE_MERGED)
-		return open_null(&pipes->err[1], O_WRONLY, error);
-	pipes->err[1] = fcntl(pipes->out[1], F_DUPFD_CLOEXEC, 3);
-	return pipes->err[1] >= 0 || sf_throw_errno(error, "copy a descriptor");
-}
-
-static bool open_pipes(Pipes *pipes, const SfExecRequest *request, GError **error)
-{
-	bool has_out = request->capture == SF_CAPTURE_STDOUT ||
-		       request->capture == SF_CAPTURE_SEPARATED ||
-		       request->capture == SF_CAPTURE_MERGED;
-
-	*pipes = (Pipes){{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
-	if (!open_pipe(pipes->failed, 0, error))
-		return false;
-	if (!(request->input ? open_pipe(pipes->in, 1, error)
-			     : open_null(&pipes->in[0], O_RDONLY, error)))
-		return false;
-	if (!(has_out ? open_pipe(pipes->out, 0, error)
-		      : open_null(&pipes->out[1], O_WRONLY, error)))
-		return false;
-	return open_err(pipes, request->capture, error);
-}
-
-static int take(int *fd)
-{
-	int taken = *fd;
-
-	*fd = -1;
-	return taken;
-}
-
 static void watch(Program *program)
 {
 	program->failed_source =
@@ -351,15 +215,9 @@ static void watch(Program *program)
 	if (program->in >= 0)
 		program->in_source =
 			g_unix_fd_add(program->in, G_IO_OUT | G_IO_ERR, on_in, program);
-	if (program->out.fd >= 0)
-		program->out.source =
-			g_unix_fd_add(program->out.fd, G_IO_IN | G_IO_HUP, on_out, program);
-	if (program->err.fd >= 0)
-		program->err.source =
-			g_unix_fd_add(program->err.fd, G_IO_IN | G_IO_HUP, on_err, program);
 }
 
-static void add_program(SfExecs *execs, pid_t pid, const SfExecRequest *request, Pipes *pipes,
+static void add_program(SfExecs *execs, pid_t pid, const SfExecRequest *request, SfExecPipes *pipes,
 			SfExecStarted started, gpointer user_data)
 {
 	Program *program = g_new0(Program, 1);
@@ -369,13 +227,13 @@ static void add_program(SfExecs *execs, pid_t pid, const SfExecRequest *request,
 	program->started = started;
 	program->user_data = user_data;
 	program->name = g_strdup(request->argv[0]);
-	program->failed = take(&pipes->failed[0]);
-	program->in = take(&pipes->in[1]);
-	program->out.fd = take(&pipes->out[0]);
-	program->err.fd = take(&pipes->err[0]);
+	program->failed = sf_exec_pipes_take(&pipes->failed[0]);
+	program->in = sf_exec_pipes_take(&pipes->in[1]);
 	program->input = request->input ? g_bytes_ref(request->input) : NULL;
-	program->out.data = g_byte_array_new();
-	program->err.data = g_byte_array_new();
+	sf_exec_output_init(&program->out, sf_exec_pipes_take(&pipes->out[0]), &execs->kept,
+			    look_whether_done, program);
+	sf_exec_output_init(&program->err, sf_exec_pipes_take(&pipes->err[0]), &execs->kept,
+			    look_whether_done, program);
 	g_hash_table_insert(execs->programs, GINT_TO_POINTER(pid), program);
 	g_queue_push_tail(&execs->order, program);
 	watch(program);
@@ -397,12 +255,13 @@ static bool make_room(SfExecs *execs, GError **error)
 	return sf_throw(error, "%d programs run already", MAX_PROGRAMS);
 }
 
-static pid_t start(SfExecs *execs, const SfExecRequest *request, Pipes *pipes, GError **error)
+static pid_t start(SfExecs *execs, const SfExecRequest *request, SfExecPipes *pipes, GError **error)
 {
 	SfExecChild child = {.argv = request->argv, .envp = request->envp};
 	pid_t pid;
 
-	if (!make_room(execs, error) || !open_pipes(pipes, request, error))
+	if (!make_room(execs, error) ||
+	    !sf_exec_pipes_open(pipes, request->input != NULL, request->capture, error))
 		return -1;
 	child.in = pipes->in[0];
 	child.out = pipes->out[1];
@@ -417,18 +276,21 @@ static pid_t start(SfExecs *execs, const SfExecRequest *request, Pipes *pipes, G
 void sf_execs_start(SfExecs *execs, const SfExecRequest *request, SfExecStarted started,
 		    gpointer user_data)
 {
-	Pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+	SfExecPipes pipes;
 	g_autoptr(GError) error = NULL;
+	Program *stale = NULL;
+
+	sf_exec_pipes_init(&pipes);
 	pid_t pid = start(execs, request, &pipes, &error);
-	Program *stale =
-		pid > 0 ? g_hash_table_lookup(execs->programs, GINT_TO_POINTER(pid)) : NULL;
+	if (pid > 0)
+		stale = g_hash_table_lookup(execs->programs, GINT_TO_POINTER(pid));
 
 	/* The kernel has given the number of one that is gone to another. */
 	if (stale)
 		program_free(stale);
 	if (pid > 0)
 		add_program(execs, pid, request, &pipes, started, user_data);
-	pipes_clear(&pipes);
+	sf_exec_pipes_clear(&pipes);
 	if (error)
 		started(-1, error, user_data);
 }
