@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The names by which our fds lie in the service manager's store, and finding them again by the
- * environment that it sets (sd_listen_fds(3)). Holds no state of its own. Called by session and
- * recovery.
+ * environment that it sets (sd_listen_fds(3)). Holds no state of its own. Called by
+ * service-manager, session and recovery.
  */
 #include "config.h"
 
@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "agent/fdstore.h"
-#include "agent/notify.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define NAMES "LISTEN_FDNAMES"
@@ -21,33 +20,23 @@ static char *name_of(SfDevice device)
 	return g_strdup_printf("frozen-%u-%u", SF_DEVICE_MAJOR(device), SF_DEVICE_MINOR(device));
 }
 
-void sf_fdstore_put(const SfPlan *plan)
+char *sf_fdstore_put_text(SfDevice device)
 {
-	for (guint i = 0; i < plan->targets->len; i++) {
-		const SfTarget *target = g_ptr_array_index(plan->targets, i);
-		g_autofree char *name = name_of(target->device);
-		g_autofree char *message = g_strdup_printf("FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-		/* One that is not told of the first will not be told of the others. */
-		if (!sf_notify(message, &target->fd, 1))
-			return;
-	}
+	g_autofree char *name = name_of(device);
+
+	return g_strdup_printf("FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
 }
 
-static bool forget(const char *name)
+static char *forget_text(const char *name)
 {
-	g_autofree char *message = g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=%s", name);
-
-	return sf_notify(message, NULL, 0);
+	return g_strdup_printf("FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-void sf_fdstore_drop(const SfPlan *plan)
+char *sf_fdstore_forget_text(SfDevice device)
 {
-	for (guint i = 0; i < plan->targets->len; i++) {
-		const SfTarget *target = g_ptr_array_index(plan->targets, i);
-		g_autofree char *name = name_of(target->device);
-		if (!forget(name))
-			return;
-	}
+	g_autofree char *name = name_of(device);
+
+	return forget_text(name);
 }
 
 /* (transfer full) (nullable): the names of what was inherited, one for each fd from FIRST_FD on. */
@@ -71,15 +60,16 @@ int sf_fdstore_find(SfDevice device)
 	return -1;
 }
 
-void sf_fdstore_clear(void)
+GPtrArray *sf_fdstore_clear(void)
 {
+	GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
 	g_auto(GStrv) names = inherited_names();
 
 	for (int i = 0; names && names[i]; i++) {
 		if (!g_str_has_prefix(names[i], "frozen-"))
 			continue;
 		close(FIRST_FD + i);
-		(void)forget(names[i]);
+		g_ptr_array_add(texts, forget_text(names[i]));
 		/* What is opened next gets this number: whoever comes here again must not take it
 		 * for what lay in the store. */
 		g_free(names[i]);
@@ -89,4 +79,5 @@ void sf_fdstore_clear(void)
 		g_autofree char *left = g_strjoinv(":", names);
 		g_setenv(NAMES, left, TRUE);
 	}
+	return texts;
 }

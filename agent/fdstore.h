@@ -2,18 +2,15 @@
 #pragma once
 
 #include "agent/mounts.h"
-#include "agent/plan.h"
 
 /*
- * The service manager's file descriptor store (FileDescriptorStoreMax= in systemd.service(5)):
- * while a freeze lasts, it holds the fds too, so that what agent and freezer left frozen when both
- * died can be thawed even where no mount point leads to it any more.
+ * The names by which our descriptors lie in the service manager's store (service-manager.h puts
+ * them there), and what of it this process has inherited.
  */
 
-/* Hands over the fds of the plan's targets. Where there is no service manager, does nothing. */
-void sf_fdstore_put(const SfPlan *plan);
-/* Has them forgotten: an fd that lies there keeps its filesystem from being unmounted. */
-void sf_fdstore_drop(const SfPlan *plan);
+/* (transfer full): what has the descriptor that goes along kept; or what lies there forgotten. */
+char *sf_fdstore_put_text(SfDevice device);
+char *sf_fdstore_forget_text(SfDevice device);
 
 /**
  * sf_fdstore_find:
@@ -22,5 +19,12 @@ void sf_fdstore_drop(const SfPlan *plan);
  * inherited, -1 where there is none; it stays where it is
  */
 int sf_fdstore_find(SfDevice device);
-/* Closes and has forgotten all that was inherited; a second time does nothing. */
-void sf_fdstore_clear(void);
+/**
+ * sf_fdstore_clear:
+ *
+ * Closes all that was inherited; a second time does nothing.
+ *
+ * Returns: (transfer full) (element-type utf8): what the service manager must be told, so that it
+ * forgets them too
+ */
+GPtrArray *sf_fdstore_clear(void) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The service manager's protocol, of which we need three words: a datagram to $NOTIFY_SOCKET, as
+ * The service manager's protocol, of which we need a few words: a datagram to $NOTIFY_SOCKET, as
  * sd_notify(3) describes it for those who do without its library. Holds no state. Called by
- * agent.c.
+ * agent, service-manager and fdstore.
  */
 #include "config.h"
 
+#include <errno.h>
 #include <glib.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
@@ -29,7 +31,7 @@ static bool make_address(const char *path, struct sockaddr_un *out_address, sock
 	return true;
 }
 
-bool sf_notify(const char *message, const int *fds, unsigned int count)
+int sf_notify(const char *message, const int *fds, unsigned int count)
 {
 	const char *path = g_getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address;
@@ -39,13 +41,13 @@ bool sf_notify(const char *message, const int *fds, unsigned int count)
 
 	if (!path || count > SF_MESSAGE_MAX_FDS ||
 	    !make_address(path, &address, &header.msg_namelen))
-		return false;
+		return -ENOTCONN;
 	if (count > 0)
 		sf_fd_control_attach(&control, &header, fds, count);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return false;
-	bool is_sent = sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+		return -errno;
+	int result = sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 0 : -errno;
 	close(fd);
-	return is_sent;
+	return result;
 }

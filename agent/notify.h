@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <stdbool.h>
-
 /**
  * sf_notify:
  * @message: such as "READY=1"
@@ -11,6 +9,6 @@
  * Tells the service manager, where there is one ($NOTIFY_SOCKET; the protocol of sd_notify(3)).
  * Never blocks.
  *
- * Returns: whether it was told
+ * Returns: 0, or -errno: -EAGAIN where it has no room at this moment, -ENOTCONN where there is none
  */
-bool sf_notify(const char *message, const int *fds, unsigned int count);
+int sf_notify(const char *message, const int *fds, unsigned int count);

@@ -150,7 +150,6 @@ static void on_rescued(gpointer user_data)
 		atomic_store(&recovery->record->map->end, SF_END_RECOVERED);
 	if (left == 0) {
 		recovery->record->map->freezer_pid = 0;
-		sf_fdstore_clear();
 		/* What could not be opened was thawed by what the service manager had kept. */
 		g_clear_error(&recovery->trouble);
 	} else if (!recovery->trouble) {

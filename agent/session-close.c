@@ -8,7 +8,6 @@
 
 #include <sys/prctl.h>
 
-#include "agent/fdstore.h"
 #include "agent/session-private.h"
 
 /* (transfer full): what came of it, in the words that a host was or will be told. */
@@ -78,7 +77,7 @@ void sf_session_close(SfSession *session)
 		close_freeze(session);
 	g_clear_pointer(&session->evidence, sf_evidence_free);
 	if (session->plan) {
-		sf_fdstore_drop(session->plan);
+		sf_service_manager_drop(session->manager, session->plan);
 		sf_plan_close(session->plan);
 		free_details_later(session->plan);
 	}

@@ -6,6 +6,7 @@
 #include "agent/preparation.h"
 #include "agent/recovery.h"
 #include "agent/rescue.h"
+#include "agent/service-manager.h"
 #include "agent/session.h"
 
 /* What session.c (events and what they do), session-requests.c (who asks, who looks),
@@ -25,6 +26,7 @@ struct SfSession {
 	SfRescue *rescue;
 	SfRecovery *recovery;
 	SfThrottle *throttle;
+	SfServiceManager *manager;
 	SfPreparation *preparation;
 	SfHooks *hooks;
 	SfPlan *plan;
@@ -44,6 +46,9 @@ struct SfSession {
 void sf_session_handle(SfSession *session, SfEvent event);
 /* Begins to prepare a freeze; @error: the freezer does not start. */
 void sf_session_prepare(SfSession *session, const SfFreezeRequest *request, GError **error);
+/* Has the service manager watch us while anything is under way: freezing, frozen, or hooks that
+ * hold an application still. */
+void sf_session_update_watch(SfSession *session);
 /* Why the freeze that is under way fails; the first reason stays. */
 void sf_session_set_failure(SfSession *session, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Starts one where there is none. */

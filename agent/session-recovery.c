@@ -6,7 +6,6 @@
  */
 #include "config.h"
 
-#include "agent/fdstore.h"
 #include "agent/session-private.h"
 #include "protocol/error.h"
 
@@ -105,6 +104,7 @@ static void on_recovered(unsigned int thawed, const GError *error, gpointer user
 		sf_session_handle(session, SF_EVENT_DRAINING);
 		return;
 	}
+	sf_service_manager_drop_inherited(session->manager);
 	sf_session_handle(session, SF_EVENT_ENDED);
 	g_clear_pointer(&session->recovery, sf_recovery_free);
 	g_autoptr(GError) trouble = NULL;
@@ -118,6 +118,7 @@ void sf_session_recover(SfSession *session)
 {
 	session->state = (SfState){.name = SF_STATE_THAWING,
 				   .was_begun = sf_record_count_ours(session->record) > 0};
+	sf_session_update_watch(session);
 	sf_session_set_failure(session, "an earlier agent's freeze is still being thawed");
 	sf_log_hold(session->log);
 	session->recovery = sf_recovery_start(session->record, &session->settings.source,
@@ -140,6 +141,7 @@ void sf_session_recover_hooks(SfSession *session)
 		return;
 	session->state =
 		(SfState){.name = SF_STATE_RELEASING, .is_asked = true, .is_releasing = true};
+	sf_session_update_watch(session);
 	sf_session_set_failure(session, "the hooks of an earlier agent's freeze are told to thaw");
 	session->release_source = g_idle_add(on_release, session);
 }

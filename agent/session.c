@@ -8,7 +8,6 @@
 
 #include <sys/prctl.h>
 
-#include "agent/fdstore.h"
 #include "agent/hungtask.h"
 #include "agent/session-private.h"
 #include "protocol/error.h"
@@ -205,7 +204,7 @@ static void do_send_freeze(SfSession *session)
 	g_autoptr(GError) error = NULL;
 
 	g_clear_pointer(&session->preparation, sf_preparation_free);
-	sf_fdstore_put(session->plan);
+	sf_service_manager_keep(session->manager, session->plan);
 	sf_log_hold(session->log);
 	/* A core dump to a frozen disk would come before the death that the freezer waits for. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -232,6 +231,7 @@ static void forget_last_freeze(SfSession *session)
 void sf_session_prepare(SfSession *session, const SfFreezeRequest *request, GError **error)
 {
 	forget_last_freeze(session);
+	sf_session_update_watch(session);
 	session->command = g_strdup(request->command);
 	session->outcome.id = session->record->map->id + 1;
 	session->outcome.channel = g_strdup(request->channel);
@@ -328,6 +328,13 @@ void sf_session_release(SfSession *session)
 	sf_hooks_thaw(session->hooks, on_released, session);
 }
 
+void sf_session_update_watch(SfSession *session)
+{
+	sf_service_manager_set_watch(session->manager,
+				     session->state.name != SF_STATE_THAWED &&
+					     session->state.name != SF_STATE_EXPIRED);
+}
+
 void sf_session_handle(SfSession *session, SfEvent event)
 {
 	unsigned int actions = sf_transition(&session->state, event);
@@ -353,6 +360,7 @@ void sf_session_handle(SfSession *session, SfEvent event)
 		do_leave(session);
 	if (actions & SF_DO_RELEASE)
 		sf_session_release(session);
+	sf_session_update_watch(session);
 }
 
 void sf_session_stop(SfSession *session)
@@ -373,6 +381,7 @@ SfSession *sf_session_new(const SfSessionSettings *settings, SfRecord *record, S
 	session->log = log;
 	session->leave = leave;
 	session->leave_data = user_data;
+	session->manager = sf_service_manager_new();
 	sf_waiters_init(&session->waiters);
 	sf_outcome_init(&session->outcome);
 	session->hooks = sf_hooks_new(&settings->hooks, record, on_hook_lost, session);
@@ -389,7 +398,7 @@ SfSession *sf_session_new(const SfSessionSettings *settings, SfRecord *record, S
 		sf_session_recover_hooks(session);
 	}
 	if (!session->recovery)
-		sf_fdstore_clear();
+		sf_service_manager_drop_inherited(session->manager);
 	return g_steal_pointer(&session);
 }
 
@@ -408,6 +417,7 @@ void sf_session_free(SfSession *session)
 	sf_preparation_free(session->preparation);
 	sf_hooks_free(session->hooks);
 	sf_throttle_free(session->throttle);
+	sf_service_manager_free(session->manager);
 	sf_recovery_free(session->recovery);
 	sf_rescue_free(session->rescue);
 	sf_freezer_link_free(session->link);

@@ -243,10 +243,9 @@ static void list_faults(const struct world *world, struct list *list)
 		add(list, EVENT_CONTINUE_AGENT, 0, 0, false);
 	if (freezer == PROCESS_STOPPED)
 		add(list, EVENT_CONTINUE_FREEZER, 0, 0, false);
-	/* Nobody but an operator (or a watchdog) helps where the agent is stopped and the freezer
-	 * is not at work. */
-	if (agent == PROCESS_STOPPED && freezer != PROCESS_ALIVE)
-		add(list, EVENT_OPERATOR, 0, 0, true);
+	/* sf_session_update_watch() */
+	if (agent == PROCESS_STOPPED && !session_is_idle(&world->agent))
+		add(list, EVENT_WATCHDOG, 0, 0, true);
 	if (!world->budget.faults)
 		return;
 	if (world->record.hooks && !world->hook_lost)

@@ -119,6 +119,8 @@ MUTANTS = [
      "world->targets[i].is_written ||", "false ||"),
     ("glue-the-end-is-not-judged", "qa/model/session.c",
      "world->record.end != SF_END_REQUEST ||", "false ||"),
+    ("glue-the-watch-ends-before-the-thaw", "qa/model/events.c",
+     "!session_is_idle(&world->agent))\n\t\tadd(list, EVENT_WATCHDOG", "world->agent.state == SF_STATE_FROZEN)\n\t\tadd(list, EVENT_WATCHDOG"),
     ("glue-a-new-agent-forgets-the-hooks", "qa/model/session.c",
      "if (!record->hooks)\n\t\treturn;", "return;"),
     ("glue-the-recovery-leaves-the-old-freezer-alone", "qa/model/recovery.c",

@@ -42,7 +42,7 @@ void process_apply(struct world *world, struct event event)
 {
 	switch (event.kind) {
 	case EVENT_KILL_AGENT:
-	case EVENT_OPERATOR:
+	case EVENT_WATCHDOG:
 		agent_end(world);
 		break;
 	case EVENT_KILL_FREEZER:

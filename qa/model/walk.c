@@ -106,7 +106,7 @@ static uint32_t number_of(struct walk *walk, const struct world *world, struct o
 static uint32_t help_of(const struct world *world, struct event event)
 {
 	bool is_help = event.kind == EVENT_DEADLINE ||
-		       ((event.kind == EVENT_RESTART || event.kind == EVENT_OPERATOR) &&
+		       ((event.kind == EVENT_RESTART || event.kind == EVENT_WATCHDOG) &&
 			world->freezer.process == PROCESS_ALIVE);
 
 	return is_help ? NEEDS_HELP : 0;

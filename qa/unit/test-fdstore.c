@@ -63,14 +63,17 @@ static void test_find(void)
 static void check_clear(void)
 {
 	inherit("agent.socket:frozen-8-1", 2);
-	sf_fdstore_clear();
+	g_autoptr(GPtrArray) texts = sf_fdstore_clear();
+	g_assert_cmpuint(texts->len, ==, 1);
+	g_assert_cmpstr(g_ptr_array_index(texts, 0), ==, "FDSTOREREMOVE=1\nFDNAME=frozen-8-1");
 	g_assert_true(is_open(3));
 	g_assert_false(is_open(4));
 	g_assert_cmpint(sf_fdstore_find(DEVICE), ==, -1);
 
 	/* The number is somebody else's now. */
 	g_assert_cmpint(fcntl(3, F_DUPFD, 4), ==, 4);
-	sf_fdstore_clear();
+	g_autoptr(GPtrArray) none = sf_fdstore_clear();
+	g_assert_cmpuint(none->len, ==, 0);
 	g_assert_true(is_open(3));
 	g_assert_true(is_open(4));
 	g_assert_cmpint(sf_fdstore_find(DEVICE), ==, -1);

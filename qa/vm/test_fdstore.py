@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Cases about the service manager: what the agent tells it, and the file descriptors that it keeps for the next start.
-qa-manager stands in for it."""
+"""Cases about the service manager: what the agent tells it, the file descriptors that it keeps for the next start, and
+its watchdog. qa-manager stands in for it."""
 
 import contextlib
 
 import pytest
 
+import disks
+from holding import told
 from ports import Timeout
 
 NOTIFY = "/run/qa-notify"
@@ -88,6 +90,56 @@ def test_the_store_holds_each_frozen_filesystem_while_it_is_frozen_and_no_longer
     finally:
         guest.run(["qa-freeze", "thaw", "/mnt/xfs"])
     guest.wait_for(lambda: len(managed.lines("removed")) == len(managed.lines("stored")) > 6)
+
+
+def test_a_manager_that_is_late_misses_nothing(guest, managed):
+    """Its queue holds fewer messages than there are filesystems."""
+    agent = managed.agent
+    count = len(disks.PLANNED) + len(disks.SYNCED)
+    agent.wait_answer()
+    guest.run(["kill", "-STOP", managed.job.pid])
+    try:
+        assert agent.freeze() == len(disks.PLANNED)
+    finally:
+        guest.run(["kill", "-CONT", managed.job.pid])
+    stored = set(managed.wait_count("stored", count))
+    assert len(stored) == count
+    guest.run(["kill", "-STOP", managed.job.pid])
+    try:
+        assert agent.thaw() == len(disks.PLANNED)
+    finally:
+        guest.run(["kill", "-CONT", managed.job.pid])
+    guest.wait_for(lambda: set(managed.lines("removed")) == stored)
+    assert managed.lines("message").count("WATCHDOG_USEC=0") == 1
+
+
+def test_it_is_watched_as_long_as_a_freeze_is_under_way(guest, managed):
+    agent = managed.agent
+    agent.wait_answer()
+    assert "WATCHDOG_USEC=20000000" not in managed.lines("message")
+    assert agent.call("guest-fsfreeze-freeze-list", mountpoints=["/mnt/linear"]) == 1
+    messages = managed.wait_count("message", 8)
+    assert messages.index("WATCHDOG_USEC=20000000") < messages.index("FDSTORE=1")
+    assert messages.count("WATCHDOG=1") >= 2
+    assert agent.thaw() == 1
+    guest.wait_for(lambda: managed.lines("message")[-1] == "WATCHDOG_USEC=0")
+
+
+def test_an_agent_that_is_stopped_while_its_freezer_is_dead_is_ended_and_the_next_one_thaws(guest, managed):
+    agent = managed.agent
+    agent.wait_answer()
+    assert agent.call("guest-fsfreeze-freeze-list", mountpoints=["/mnt/linear"]) == 1
+    agent.port.close()
+    guest.run(f"kill -STOP {managed.pid}; kill -9 $(pidof snapfreeze-freezer)")
+    assert guest.blocked(["/mnt/linear"], timeout=2) == ["/mnt/linear"], "nobody is there to thaw it"
+    managed.wait_count("watchdog", 1)
+    assert managed.wait_count("ended", 1) == ["-9"]
+    managed.start_again()
+    agent.wait_answer()
+    assert guest.blocked(["/mnt/linear"], timeout=30) == []
+    told(agent, "agent and freezer died")
+    # What watches it is off again: it may be stopped while it rests.
+    assert managed.lines("message").count("WATCHDOG_USEC=0") == 1
 
 
 @pytest.mark.parametrize("way", ["covered", "unmounted"])

@@ -15,6 +15,8 @@ CORE_FILE = f"{CORE}.%p"
 CORE_PIPE = f"|/usr/bin/dd of={CORE}.%p"
 # The heartbeat's end, after which the freezer thaws by itself; and when the agent takes a freezer for hung.
 HUNG_AGENT_S, HUNG_FREEZER_S = 11, 8
+# When the service manager takes an agent for hung.
+WATCHDOG_S = 20
 # Whatever lasts only for a moment before anything is frozen need not be noticed: the freeze may go on, and hold.
 MAY_GO_ON = {**dict.fromkeys(BEFORE_FREEZING, ANY), "thawing": ANY}
 # The thaw was asked for before: that all stayed frozen until then was known.
@@ -68,6 +70,13 @@ def stop_both_for_long(cell):
     cell.scratch["pids"] = cell.pids("both")
     cell.kill("both", SIGSTOP)
     cell.guest.run(["sleep", HUNG_AGENT_S])
+
+
+def stop_agent_kill_freezer(cell):
+    """Neither can thaw, and the agent does not die of it."""
+    agent, freezer = cell.pids("agent")[0], cell.pids("freezer")[0]
+    cell.mark(cell.guest.run(f"kill -STOP {agent}; kill -9 {freezer}"))
+    cell.agent.wait_ended(WATCHDOG_S * 3)
 
 
 def stop_agent_briefly(cell):
@@ -179,6 +188,8 @@ FAULTS = [
     stopped("freezer", promise_s=3, loses=MAY_GO_ON),
     Fault("agent-sigstop-briefly", "process", stop_agent_briefly, loses=False,
           senseless=only(("frozen",), "nothing is frozen, or the kernel has the word")),
+    Fault("agent-sigstop-freezer-sigkill", "process", stop_agent_kill_freezer, promise_s=WATCHDOG_S + 4,
+          worst="freezing-middle", senseless={"after": "an agent that rests is not watched"}),
     # Where the agent is heard first, it has only been late.
     Fault("both-sigstop", "process", stop_both_for_long, heal=continue_both, after_heal=True, promise_s=3,
           loses=ANY),

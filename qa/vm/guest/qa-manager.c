@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * qa-manager NOTIFY-SOCKET COMMAND...: a stand-in for the service manager, as far as a service with
- * a file descriptor store sees it (sd_notify(3), sd_listen_fds(3)).
+ * a file descriptor store and a watchdog sees it (sd_notify(3), sd_listen_fds(3)).
  *
  * Starts COMMAND, and again for each line "start" on its standard input once it has ended. Keeps
  * the descriptors that it sends with FDSTORE=1 until it names them with FDSTOREREMOVE=1, and hands
- * them to the next start. Tells what happens, a line each: "started PID", "message ...", "stored
- * NAME", "removed NAME", "ended STATUS". At the end of its input it goes, and its descriptors with
- * it. Owns the store; invariant: the first `count` of it are open.
+ * them to the next start. Once told WATCHDOG_USEC=N it kills it after that time without WATCHDOG=1.
+ * Tells what happens, a line each: "started PID", "message ...", "stored NAME", "removed NAME",
+ * "watchdog PID", "ended STATUS". At the end of its input it goes, and its descriptors with it.
+ * Owns the store and the watchdog; invariant: the first `count` of the store are open.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +36,10 @@ static struct {
 } store[MAX_STORED];
 static int count;
 static pid_t child;
+static struct {
+	int fd;
+	unsigned long usec; /* 0: it is off */
+} watchdog;
 
 static void die(const char *what)
 {
@@ -119,6 +125,26 @@ static void forget(const char *name)
 	}
 }
 
+static void arm_watchdog(void)
+{
+	struct itimerspec at = {
+		.it_value = {watchdog.usec / 1000000, watchdog.usec % 1000000 * 1000}};
+
+	if (timerfd_settime(watchdog.fd, 0, &at, NULL) < 0)
+		die("timerfd_settime");
+}
+
+static void bite(void)
+{
+	unsigned long times;
+
+	/* What came meanwhile is read first, as systemd does. */
+	if (read(watchdog.fd, &times, sizeof(times)) < 0 || child == 0)
+		return;
+	printf("watchdog %d\n", (int)child);
+	kill(child, SIGKILL);
+}
+
 static void take(char *text, const int *fds, int n)
 {
 	char *name = "", *line, *rest = text;
@@ -133,6 +159,9 @@ static void take(char *text, const int *fds, int n)
 			is_removal = true;
 		else if (strncmp(line, "FDNAME=", 7) == 0)
 			name = line + 7;
+		else if (sscanf(line, "WATCHDOG_USEC=%lu", &watchdog.usec) == 1 ||
+			 strcmp(line, "WATCHDOG=1") == 0)
+			arm_watchdog();
 	}
 	if (is_put)
 		keep(name, fds, n);
@@ -178,12 +207,17 @@ static void reap(int signals)
 	if (read(signals, &info, sizeof(info)) < 0 || waitpid(child, &status, WNOHANG) <= 0)
 		return;
 	child = 0;
+	watchdog.usec = 0;
+	arm_watchdog();
 	printf("ended %d\n", WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 int main(int argc, char **argv)
 {
-	struct pollfd ends[3] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
+	struct pollfd ends[4] = {{.events = POLLIN},
+				 {.events = POLLIN},
+				 {.events = POLLIN},
+				 {.events = POLLIN}};
 	char line[64];
 	sigset_t set;
 
@@ -198,10 +232,13 @@ int main(int argc, char **argv)
 	ends[0].fd = listen_at(argv[1]);
 	ends[1].fd = signalfd(-1, &set, SFD_CLOEXEC);
 	ends[2].fd = STDIN_FILENO;
+	ends[3].fd = watchdog.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	start(argv[1], argv + 2);
-	while (poll(ends, 3, -1) > 0 || errno == EINTR) {
+	while (poll(ends, 4, -1) > 0 || errno == EINTR) {
 		if (ends[0].revents)
 			receive(ends[0].fd);
+		else if (ends[3].revents)
+			bite();
 		if (ends[1].revents)
 			reap(ends[1].fd);
 		if (!ends[2].revents)
