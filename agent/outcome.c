@@ -69,6 +69,14 @@ void sf_outcome_blame(SfOutcome *outcome, const char *format, ...)
 		g_ptr_array_add(outcome->reasons, g_steal_pointer(&reason));
 }
 
+static char *join_reasons(const SfOutcome *outcome)
+{
+	g_ptr_array_add(outcome->reasons, NULL);
+	char *joined = g_strjoinv("; ", (char **)outcome->reasons->pdata);
+	g_ptr_array_set_size(outcome->reasons, (int)outcome->reasons->len - 1);
+	return joined;
+}
+
 char *sf_outcome_describe(const SfOutcome *outcome)
 {
 	unsigned int seconds = (unsigned int)((outcome->frozen_ms + 500) / 1000);
@@ -78,9 +86,7 @@ char *sf_outcome_describe(const SfOutcome *outcome)
 	if (outcome->end == SF_END_DEADLINE)
 		return g_strdup_printf(
 			"freeze expired after %u s: the snapshot may be inconsistent", seconds);
-	g_ptr_array_add(outcome->reasons, NULL);
-	g_autofree char *reasons = g_strjoinv("; ", (char **)outcome->reasons->pdata);
-	g_ptr_array_set_size(outcome->reasons, (int)outcome->reasons->len - 1);
+	g_autofree char *reasons = join_reasons(outcome);
 	return g_strdup_printf(
 		"freeze did not hold (after %u s: %s): the snapshot may be inconsistent", seconds,
 		reasons);
@@ -99,8 +105,10 @@ void sf_outcome_settle(SfOutcome *outcome, SfRecord *record, const char *thawed_
 		sf_outcome_blame(outcome, "%s", sf_end_describe(outcome->end));
 	if (outcome->reasons->len > 0)
 		outcome->is_consistent = false;
-	g_autofree char *text = sf_outcome_describe(outcome);
-	sf_record_set_verdict(record, outcome->is_consistent, text);
+	else if (!outcome->is_consistent)
+		sf_outcome_blame(outcome, "nobody has seen whether it held");
+	g_autofree char *reasons = join_reasons(outcome);
+	sf_record_set_verdict(record, outcome->is_consistent, reasons);
 }
 
 char *sf_outcome_complain(const SfOutcome *outcome, const char *channel)

@@ -84,6 +84,10 @@ static void on_frozen(SfSession *session, const struct sf_message *message)
 {
 	/* The freezer has done so; here it is noted. */
 	sf_throttle_restore(session->throttle);
+	/* A thaw, a stop or a hook's end has crossed it: nobody was told "frozen", and who asked for
+	 * the freeze is told why it was given up. */
+	if (session->state.name != SF_STATE_FREEZING)
+		return;
 	/* One that ended a moment ago may not have been heard of yet. */
 	if (!sf_hooks_hold(session->hooks)) {
 		on_hook_lost("a session hook ended before all was frozen", session);

@@ -119,6 +119,8 @@ MUTANTS = [
      "world->targets[i].is_written ||", "false ||"),
     ("glue-the-end-is-not-judged", "qa/model/session.c",
      "world->record.end != SF_END_REQUEST ||", "false ||"),
+    ("glue-a-freeze-that-was-given-up-is-noted-as-frozen", "qa/model/session.c",
+     "if (world->agent.state != SF_STATE_FREEZING)\n\t\treturn;", ""),
     ("glue-the-watch-ends-before-the-thaw", "qa/model/events.c",
      "!session_is_idle(&world->agent))\n\t\tadd(list, EVENT_WATCHDOG", "world->agent.state == SF_STATE_FROZEN)\n\t\tadd(list, EVENT_WATCHDOG"),
     ("glue-a-new-agent-forgets-the-hooks", "qa/model/session.c",

@@ -54,6 +54,8 @@ static void close_freeze(struct world *world)
 				agent->is_blamed = true;
 		if (world->record.end != SF_END_REQUEST || agent->is_blamed)
 			agent->is_consistent = false;
+		else if (!agent->is_consistent)
+			world_blame("called inconsistent, and nothing says why");
 		world->record.verdict =
 			agent->is_consistent ? SF_VERDICT_CONSISTENT : SF_VERDICT_INCONSISTENT;
 	}
@@ -214,6 +216,8 @@ void session_handle(struct world *world, int event)
 static void on_frozen(struct world *world, unsigned int count)
 {
 	preparation_restore_limits(world);
+	if (world->agent.state != SF_STATE_FREEZING)
+		return;
 	if (world->record.hooks && world->hook_lost) {
 		session_hook_lost(world);
 		return;
