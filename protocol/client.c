@@ -6,21 +6,15 @@
  * command. */
 #include "config.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "protocol/client.h"
-#include "protocol/connect.h"
-#include "protocol/frame.h"
+#include "protocol/lines.h"
 #include "protocol/message.h"
 
 #define REPLY_MAX (64 * 1024 * 1024)
 /* The reply to guest-sync-delimited; what is longer is none. */
 #define SYNC_REPLY_MAX 4096
-#define CHUNK 65536
 
 static const SfFrameLimits reply_limits = {
 	.max_bytes = REPLY_MAX,
@@ -29,21 +23,13 @@ static const SfFrameLimits reply_limits = {
 };
 
 struct SfClient {
-	int fd;
-	bool is_socket;
+	SfLines lines;
 	bool is_out_of_step;
-	GByteArray *input; /* read and not yet used */
-	size_t searched;   /* how many bytes of it are known to hold no end of line */
 };
 
 GQuark sf_client_error_quark(void)
 {
 	return g_quark_from_static_string("sf-client-error-quark");
-}
-
-static int64_t deadline_after(unsigned int timeout_ms)
-{
-	return g_get_monotonic_time() + (int64_t)timeout_ms * 1000;
 }
 
 static bool throw_client(GError **error, SfClientErrorCode code, const char *message)
@@ -52,133 +38,22 @@ static bool throw_client(GError **error, SfClientErrorCode code, const char *mes
 	return false;
 }
 
-static bool throw_io(GError **error, const char *what)
-{
-	g_set_error(error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_CONNECT, "%s: %s", what,
-		    g_strerror(errno));
-	return false;
-}
-
 SfClient *sf_client_connect(const char *address, unsigned int timeout_ms, GError **error)
 {
-	SfClient *client;
-	bool is_socket;
-	int fd = sf_connect(address, deadline_after(timeout_ms), &is_socket, error);
+	g_autofree SfClient *client = g_new0(SfClient, 1);
 
-	if (fd < 0)
+	if (!sf_lines_open(&client->lines, address, "the agent", &reply_limits,
+			   sf_deadline_after(timeout_ms), error))
 		return NULL;
-	client = g_new0(SfClient, 1);
-	client->fd = fd;
-	client->is_socket = is_socket;
-	client->input = g_byte_array_new();
-	return client;
+	return g_steal_pointer(&client);
 }
 
 void sf_client_free(SfClient *client)
 {
 	if (!client)
 		return;
-	close(client->fd);
-	g_byte_array_unref(client->input);
+	sf_lines_close(&client->lines);
 	g_free(client);
-}
-
-static bool would_block(void)
-{
-	return errno == EAGAIN || errno == EINTR;
-}
-
-static bool write_all(SfClient *client, const char *bytes, size_t len, int64_t deadline_us,
-		      GError **error)
-{
-	while (len > 0) {
-		ssize_t written = client->is_socket ? send(client->fd, bytes, len, MSG_NOSIGNAL)
-						    : write(client->fd, bytes, len);
-
-		if (written > 0) {
-			bytes += written;
-			len -= (size_t)written;
-			continue;
-		}
-		if (written < 0 && !would_block())
-			return throw_io(error, "write to the agent");
-		if (!sf_wait_fd(client->fd, POLLOUT, deadline_us, error))
-			return false;
-	}
-	return true;
-}
-
-/* Reads what there is, at least a byte. */
-static bool read_more(SfClient *client, int64_t deadline_us, GError **error)
-{
-	uint8_t chunk[CHUNK];
-	ssize_t len;
-
-	for (;;) {
-		if (!sf_wait_fd(client->fd, POLLIN, deadline_us, error))
-			return false;
-		len = read(client->fd, chunk, sizeof chunk);
-		if (len > 0)
-			break;
-		if (len == 0)
-			return throw_client(error, SF_CLIENT_ERROR_CONNECT,
-					    "the agent closed the connection");
-		if (!would_block())
-			return throw_io(error, "read from the agent");
-	}
-	g_byte_array_append(client->input, chunk, (unsigned int)len);
-	return true;
-}
-
-static void drop_input(SfClient *client, size_t len)
-{
-	g_byte_array_remove_range(client->input, 0, (unsigned int)len);
-	client->searched = 0;
-}
-
-/* Returns: (nullable): where the line ends within what was read */
-static const uint8_t *find_line_end(SfClient *client)
-{
-	const uint8_t *data = client->input->data;
-	const uint8_t *end;
-
-	if (client->input->len == client->searched)
-		return NULL;
-	end = memchr(data + client->searched, '\n', client->input->len - client->searched);
-	client->searched = client->input->len;
-	return end;
-}
-
-/* The JSON text of one line, or NULL: nothing else may stand in it, but 0xFF before. */
-static char *parse_line(const uint8_t *line, size_t len)
-{
-	g_autoptr(SfFrame) frame = sf_frame_new(&reply_limits);
-	g_autofree char *text = NULL;
-	SfFrameEvent event;
-
-	do
-		event = sf_frame_next(frame, &line, &len, &text, NULL);
-	while (event == SF_FRAME_RESET);
-	if (event != SF_FRAME_MESSAGE)
-		return NULL;
-	while (len > 0 && g_ascii_isspace(*line)) {
-		line++;
-		len--;
-	}
-	return len == 0 ? g_steal_pointer(&text) : NULL;
-}
-
-/* Returns: (transfer full) (nullable): the next line as an object; the line is used up */
-static JsonObject *take_reply(SfClient *client, const uint8_t *end)
-{
-	size_t len = (size_t)(end - client->input->data);
-	g_autofree char *text = parse_line(client->input->data, len);
-	g_autoptr(JsonNode) root = text ? json_from_string(text, NULL) : NULL;
-
-	drop_input(client, len + 1);
-	if (!root || !JSON_NODE_HOLDS_OBJECT(root))
-		return NULL;
-	return json_node_dup_object(root);
 }
 
 static bool is_sync_reply(JsonObject *reply, int64_t id)
@@ -194,27 +69,27 @@ static bool is_sync_reply(JsonObject *reply, int64_t id)
 static bool find_sync_reply(SfClient *client, int64_t id)
 {
 	for (;;) {
-		const GByteArray *input = client->input;
+		const GByteArray *input = client->lines.input;
 		const uint8_t *mark = input->len > 0 ? memchr(input->data, 0xFF, input->len) : NULL;
 		const uint8_t *end;
 
-		drop_input(client, mark ? (size_t)(mark - input->data) : input->len);
-		end = find_line_end(client);
+		sf_lines_drop(&client->lines, mark ? (size_t)(mark - input->data) : input->len);
+		end = sf_lines_find_end(&client->lines);
 		if (end) {
-			g_autoptr(JsonObject) reply = take_reply(client, end);
+			g_autoptr(JsonObject) reply = sf_lines_take(&client->lines, end);
 			if (reply && is_sync_reply(reply, id))
 				return true;
 			continue;
 		}
 		if (input->len <= SYNC_REPLY_MAX)
 			return false;
-		drop_input(client, 1);
+		sf_lines_drop(&client->lines, 1);
 	}
 }
 
 bool sf_client_sync(SfClient *client, unsigned int timeout_ms, GError **error)
 {
-	int64_t deadline_us = deadline_after(timeout_ms);
+	int64_t deadline_us = sf_deadline_after(timeout_ms);
 	/* Not the id of somebody whose answer is still on its way. */
 	int64_t id = (int64_t)g_random_int() << 20 | (g_get_real_time() & 0xFFFFF);
 	g_autoptr(JsonObject) arguments = json_object_new();
@@ -224,36 +99,16 @@ bool sf_client_sync(SfClient *client, unsigned int timeout_ms, GError **error)
 	request = sf_request_write("guest-sync-delimited", arguments);
 
 	client->is_out_of_step = true;
-	drop_input(client, client->input->len);
-	if (!write_all(client, "\xFF", 1, deadline_us, error) ||
-	    !write_all(client, request, strlen(request), deadline_us, error))
+	sf_lines_drop(&client->lines, client->lines.input->len);
+	if (!sf_lines_write(&client->lines, "\xFF", 1, deadline_us, error) ||
+	    !sf_lines_write(&client->lines, request, strlen(request), deadline_us, error))
 		return false;
 	while (!find_sync_reply(client, id)) {
-		if (!read_more(client, deadline_us, error))
+		if (!sf_lines_read(&client->lines, deadline_us, error))
 			return false;
 	}
 	client->is_out_of_step = false;
 	return true;
-}
-
-/* Returns: (transfer full) (nullable): the next line as an object, whatever it says */
-static JsonObject *read_reply(SfClient *client, int64_t deadline_us, GError **error)
-{
-	const uint8_t *end;
-	JsonObject *reply;
-
-	while (!(end = find_line_end(client))) {
-		if (client->input->len >= REPLY_MAX) {
-			throw_client(error, SF_CLIENT_ERROR_PROTOCOL, "the reply is too long");
-			return NULL;
-		}
-		if (!read_more(client, deadline_us, error))
-			return NULL;
-	}
-	reply = take_reply(client, end);
-	if (!reply)
-		throw_client(error, SF_CLIENT_ERROR_PROTOCOL, "the reply is not a JSON object");
-	return reply;
 }
 
 static const char *get_text(JsonObject *object, const char *name)
@@ -299,9 +154,9 @@ static JsonNode *call(SfClient *client, const char *request, int64_t deadline_us
 	g_autoptr(JsonObject) reply = NULL;
 	JsonNode *result;
 
-	if (!write_all(client, request, strlen(request), deadline_us, error))
+	if (!sf_lines_write(&client->lines, request, strlen(request), deadline_us, error))
 		return NULL;
-	reply = read_reply(client, deadline_us, error);
+	reply = sf_lines_next(&client->lines, deadline_us, error);
 	if (!reply)
 		return NULL;
 
@@ -320,12 +175,9 @@ static JsonNode *call(SfClient *client, const char *request, int64_t deadline_us
 
 /* What is there before a command was sent cannot be its answer. A closed connection is not meant:
  * writing to it tells that better. */
-static bool has_unasked(SfClient *client)
+static bool has_unasked(const SfClient *client)
 {
-	struct pollfd entry = {.fd = client->fd, .events = POLLIN};
-
-	return client->input->len > 0 ||
-	       (poll(&entry, 1, 0) > 0 && (entry.revents & (POLLIN | POLLHUP)) == POLLIN);
+	return client->lines.input->len > 0 || sf_lines_has_more(&client->lines);
 }
 
 JsonNode *sf_client_call(SfClient *client, const char *command, JsonObject *arguments,
@@ -340,5 +192,5 @@ JsonNode *sf_client_call(SfClient *client, const char *command, JsonObject *argu
 		return NULL;
 	}
 	client->is_out_of_step = true;
-	return call(client, request, deadline_after(timeout_ms), error);
+	return call(client, request, sf_deadline_after(timeout_ms), error);
 }

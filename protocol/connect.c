@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Owns the ways to reach an agent: Unix socket, vsock, character device. What it returns never
- * blocks and is closed on exec. Called by client.c only. */
+ * blocks and is closed on exec. Called by lines.c only. */
 #include "config.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static int throw_connect(GError **error, int fd, const char *address)
 	return -1;
 }
 
-bool sf_wait_fd(int fd, short events, int64_t deadline_us, GError **error)
+bool sf_wait_fd(int fd, short events, const char *peer, int64_t deadline_us, GError **error)
 {
 	struct pollfd entry = {.fd = fd, .events = events};
 
@@ -48,8 +48,8 @@ bool sf_wait_fd(int fd, short events, int64_t deadline_us, GError **error)
 		if (poll(&entry, 1, (int)MIN((left_us + 999) / 1000, G_MAXINT)) > 0)
 			return true;
 	}
-	g_set_error_literal(error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_TIMEOUT,
-			    "no answer from the agent in time");
+	g_set_error(error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_TIMEOUT, "no answer from %s in time",
+		    peer);
 	return false;
 }
 
@@ -58,7 +58,7 @@ static int finish_connect(int fd, const char *address, int64_t deadline_us, GErr
 	int reason = 0;
 	socklen_t len = sizeof reason;
 
-	if (!sf_wait_fd(fd, POLLOUT, deadline_us, error)) {
+	if (!sf_wait_fd(fd, POLLOUT, address, deadline_us, error)) {
 		close(fd);
 		return -1;
 	}

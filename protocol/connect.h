@@ -20,9 +20,10 @@ int sf_connect(const char *address, int64_t deadline_us, bool *out_is_socket,
 /**
  * sf_wait_fd:
  * @events: of poll()
+ * @peer: who is waited for, for the error's text
  *
  * Returns: true where the descriptor is ready (or broken: the next call on it tells); false with
  * SF_CLIENT_ERROR_TIMEOUT
  */
-bool sf_wait_fd(int fd, short events, int64_t deadline_us,
+bool sf_wait_fd(int fd, short events, const char *peer, int64_t deadline_us,
 		GError **error) G_GNUC_WARN_UNUSED_RESULT;
