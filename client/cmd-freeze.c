@@ -11,9 +11,6 @@
 #include "client/report.h"
 #include "client/subcommand.h"
 
-#define HOLD_LEASE_MS 5000
-#define HOLD_LEASE_MIN_MS 2000
-
 typedef struct {
 	char **mountpoints; /* (nullable): all */
 	char *label;
@@ -39,8 +36,8 @@ static bool check(Options *options, GError **error)
 	if (options->hold && !sf_parse_duration(options->hold, &options->hold_ms, error))
 		return false;
 	if (options->hold && !options->lease)
-		options->lease_ms = HOLD_LEASE_MS;
-	if (options->hold && options->lease_ms < HOLD_LEASE_MIN_MS) {
+		options->lease_ms = SF_LEASE_DEFAULT_MS;
+	if (options->hold && options->lease_ms < SF_LEASE_MIN_MS) {
 		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
 			    "with --hold, a lease is at least 2s: it is renewed each second");
 		return false;
@@ -96,13 +93,14 @@ static SfExit fail_to_freeze(SfInvocation *invocation, const GError *error)
 	return status;
 }
 
-static SfExit thaw_fallback(SfInvocation *invocation, SfClient *client)
+static SfExit thaw_fallback(SfLink *link)
 {
 	const char *command = "guest-fsfreeze-thaw";
+	SfInvocation *invocation = link->invocation;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonNode) reply =
-		sf_client_call(client, command, NULL,
-			       sf_invocation_wait_ms(invocation, SF_WAIT_LONG_MS), &error);
+		sf_link_call(link, command, NULL,
+			     sf_invocation_wait_ms(invocation, SF_WAIT_LONG_MS), &error);
 
 	if (!reply)
 		return sf_fail(invocation, error);
@@ -112,9 +110,9 @@ static SfExit thaw_fallback(SfInvocation *invocation, SfClient *client)
 
 /* An agent that is not ours: its freeze has neither deadline nor lease. Whoever asked for one would
  * rely on it, and is refused. */
-static SfExit fall_back(SfInvocation *invocation, SfClient *client, SfSignals *signals,
-			const Options *options)
+static SfExit fall_back(SfLink *link, SfSignals *signals, const Options *options)
 {
+	SfInvocation *invocation = link->invocation;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonObject) arguments = arguments_new(options, false);
 	const char *command =
@@ -127,12 +125,12 @@ static SfExit fall_back(SfInvocation *invocation, SfClient *client, SfSignals *s
 				   "stay frozen for ever if nobody thawed it; nothing was done");
 		return SF_EXIT_REFUSED;
 	}
-	reply = sf_call_interruptible(invocation, client, signals, command, arguments,
-				      options->label, &interrupted, &error);
+	reply = sf_call_interruptible(link, signals, command, arguments, options->label,
+				      &interrupted, &error);
 	if (!reply)
 		return fail_to_freeze(invocation, error);
 	if (interrupted)
-		return thaw_fallback(invocation, client);
+		return thaw_fallback(link);
 	sf_report_fallback(invocation, "frozen", command, reply);
 	return SF_EXIT_OK;
 }
@@ -141,7 +139,7 @@ static SfExit fall_back(SfInvocation *invocation, SfClient *client, SfSignals *s
 static SfExit go_on(SfHold *hold, SfSignals *signals, const Options *options, JsonNode *reply,
 		    bool interrupted)
 {
-	SfInvocation *invocation = hold->invocation;
+	SfInvocation *invocation = hold->link->invocation;
 	int64_t frozen;
 
 	if (sf_reply_integer(sf_reply_root(reply), "frozen", &frozen) && frozen == 0) {
@@ -162,27 +160,23 @@ static SfExit freeze(SfInvocation *invocation, const Options *options)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(JsonObject) arguments = arguments_new(options, true);
-	g_autoptr(SfClient) client = sf_invocation_connect(invocation, &error);
+	g_auto(SfLink) link = {.invocation = invocation};
 	g_autoptr(JsonNode) reply = NULL;
-	SfHold hold = {.invocation = invocation, .id = -1, .lease_ms = MAX(options->lease_ms, 0)};
+	SfHold hold = {.link = &link, .id = -1, .lease_ms = MAX(options->lease_ms, 0)};
 	bool interrupted = false;
 	SfSignals signals;
-	SfExit status;
 
-	if (!client)
+	if (!sf_link_connect(&link, &error))
 		return sf_fail(invocation, error);
 	sf_signals_init(&signals);
-	reply = sf_call_interruptible(invocation, client, &signals, "snapfreeze-freeze", arguments,
+	reply = sf_call_interruptible(&link, &signals, "snapfreeze-freeze", arguments,
 				      options->label, &interrupted, &error);
 	if (!reply && !interrupted && sf_error_is_unknown_command(error))
-		return fall_back(invocation, client, &signals, options);
+		return fall_back(&link, &signals, options);
 	if (!reply)
 		return fail_to_freeze(invocation, error);
 	sf_reply_integer(sf_reply_root(reply), "id", &hold.id);
-	hold.client = g_steal_pointer(&client);
-	status = go_on(&hold, &signals, options, reply, interrupted);
-	sf_client_free(hold.client);
-	return status;
+	return go_on(&hold, &signals, options, reply, interrupted);
 }
 
 SfExit sf_cmd_freeze(SfInvocation *invocation, const char *summary, int argc, char **argv)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Holds a freeze on a short lease: the agent thaws by itself soon after this program stops renewing
  * it, however it ends. Invariant: from the answer to freeze on, every way out of here thaws or has
- * tried until the lease was over. cmd-freeze calls it. */
+ * tried until the lease was over. cmd-freeze and snapshot.c call it. */
 #include "config.h"
 
 #include "client/hold.h"
@@ -9,8 +9,10 @@
 
 #define RENEW_MS 1000
 #define RETRY_MS 200
+/* How long to try where no lease ends the freeze. */
+#define UNLEASED_MS 60000
 
-static int64_t now_ms(void)
+int64_t sf_hold_now_ms(void)
 {
 	return g_get_monotonic_time() / 1000;
 }
@@ -28,48 +30,65 @@ static JsonObject *arguments_new(const SfHold *hold)
 static bool renew(SfHold *hold, GError **error)
 {
 	g_autoptr(JsonObject) arguments = arguments_new(hold);
-	unsigned int wait_ms = sf_invocation_wait_ms(hold->invocation, SF_WAIT_SHORT_MS);
+	unsigned int wait_ms = sf_invocation_wait_ms(hold->link->invocation, SF_WAIT_SHORT_MS);
 	g_autoptr(JsonNode) reply = NULL;
 
 	json_object_set_int_member(arguments, "timeout", (hold->lease_ms + 999) / 1000);
-	reply = sf_client_call(hold->client, "snapfreeze-extend", arguments,
-			       (unsigned int)MIN(wait_ms, hold->lease_ms / 2), error);
+	reply = sf_link_call(hold->link, "snapfreeze-extend", arguments,
+			     (unsigned int)MIN(wait_ms, hold->lease_ms / 2), error);
 	return reply != NULL;
 }
 
-static JsonNode *try_thaw(SfHold *hold, GError **error)
+bool sf_hold_renew(SfHold *hold)
 {
-	g_autoptr(JsonObject) arguments = arguments_new(hold);
-	unsigned int wait_ms = sf_invocation_wait_ms(hold->invocation, SF_WAIT_LONG_MS);
+	g_autoptr(GError) error = NULL;
 
-	if (!hold->client)
-		hold->client = sf_invocation_connect(hold->invocation, error);
-	if (!hold->client)
-		return NULL;
-	return sf_client_call(hold->client, "snapfreeze-thaw", arguments, wait_ms, error);
+	if (renew(hold, &error))
+		return true;
+	sf_say(hold->link->invocation, "the lease could not be renewed, thawing: %s",
+	       error->message);
+	return false;
 }
 
-/* A broken connection is made anew: the agent may have been restarted, and takes a moment. */
-static JsonNode *thaw_within_lease(SfHold *hold, SfSignals *none, GError **error)
+int64_t sf_hold_next_ms(const SfHold *hold)
 {
-	int64_t end_ms = now_ms() + hold->lease_ms;
-	JsonNode *reply;
+	return hold->lease_ms ? sf_hold_now_ms() + MIN(RENEW_MS, hold->lease_ms / 3) : G_MAXINT64;
+}
 
-	while (!(reply = try_thaw(hold, error)) && now_ms() < end_ms &&
-	       g_error_matches(*error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_CONNECT)) {
-		g_clear_error(error);
-		g_clear_pointer(&hold->client, sf_client_free);
-		sf_signals_wait(none, -1, RETRY_MS);
+static JsonNode *try_thaw(SfHold *hold, const char *command, GError **error)
+{
+	g_autoptr(JsonObject) arguments = arguments_new(hold);
+	unsigned int wait_ms = sf_invocation_wait_ms(hold->link->invocation, SF_WAIT_LONG_MS);
+
+	return sf_link_call(hold->link, command, arguments, wait_ms, error);
+}
+
+/* The agent may have been restarted, and takes a moment. */
+JsonNode *sf_hold_thaw_by(SfHold *hold, const char *command, GError **error)
+{
+	int64_t end_ms = sf_hold_now_ms() + (hold->lease_ms ? hold->lease_ms : UNLEASED_MS);
+	SfSignals none = {.fd = -1};
+
+	for (;;) {
+		g_autoptr(GError) problem = NULL;
+		JsonNode *reply = try_thaw(hold, command, &problem);
+
+		if (reply)
+			return reply;
+		if (sf_hold_now_ms() >= end_ms ||
+		    !g_error_matches(problem, SF_CLIENT_ERROR, SF_CLIENT_ERROR_CONNECT)) {
+			g_propagate_error(error, g_steal_pointer(&problem));
+			return NULL;
+		}
+		sf_signals_wait(&none, -1, RETRY_MS);
 	}
-	return reply;
 }
 
 SfExit sf_hold_thaw(SfHold *hold)
 {
-	SfInvocation *invocation = hold->invocation;
-	SfSignals none = {.fd = -1};
+	SfInvocation *invocation = hold->link->invocation;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(JsonNode) reply = thaw_within_lease(hold, &none, &error);
+	g_autoptr(JsonNode) reply = sf_hold_thaw_by(hold, "snapfreeze-thaw", &error);
 	bool is_good;
 
 	invocation->is_frozen = false;
@@ -85,39 +104,24 @@ SfExit sf_hold_thaw(SfHold *hold)
 	return is_good ? SF_EXIT_OK : SF_EXIT_REFUSED;
 }
 
-/* Returns: whether the lease was never lost; false also drops a connection that cannot be trusted.
- */
-static bool renew_or_say(SfHold *hold)
-{
-	g_autoptr(GError) error = NULL;
-
-	if (renew(hold, &error))
-		return true;
-	sf_say(hold->invocation, "the lease could not be renewed, thawing: %s", error->message);
-	if (!g_error_matches(error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_REFUSED))
-		g_clear_pointer(&hold->client, sf_client_free);
-	return false;
-}
-
 static bool keep(SfHold *hold, SfSignals *signals, int64_t hold_ms)
 {
-	int64_t interval_ms = MIN(RENEW_MS, hold->lease_ms / 3);
-	int64_t end_ms = now_ms() + hold_ms;
-	int64_t next_ms = now_ms() + interval_ms;
+	int64_t end_ms = sf_hold_now_ms() + hold_ms;
+	int64_t next_ms = sf_hold_next_ms(hold);
 
-	while (now_ms() < end_ms) {
-		int64_t wait_ms = MIN(next_ms, end_ms) - now_ms();
+	while (sf_hold_now_ms() < end_ms) {
+		int64_t wait_ms = MIN(next_ms, end_ms) - sf_hold_now_ms();
 
 		if (sf_signals_wait(signals, -1, MAX(wait_ms, 0))) {
-			sf_say(hold->invocation, "interrupted, thawing");
+			sf_say(hold->link->invocation, "interrupted, thawing");
 			return true;
 		}
-		if (now_ms() < next_ms || now_ms() >= end_ms)
+		if (sf_hold_now_ms() < next_ms || sf_hold_now_ms() >= end_ms)
 			continue;
-		if (!renew_or_say(hold))
+		if (!sf_hold_renew(hold))
 			return false;
-		next_ms = now_ms() + interval_ms;
-		sf_invocation_flush(hold->invocation);
+		next_ms = sf_hold_next_ms(hold);
+		sf_invocation_flush(hold->link->invocation);
 	}
 	return true;
 }

@@ -13,7 +13,7 @@
 #define CALL_OFF_MS 2000
 
 typedef struct {
-	SfClient *client;
+	SfLink *link;
 	const char *command;
 	JsonObject *arguments;
 	unsigned int wait_ms;
@@ -27,8 +27,8 @@ static gpointer run_call(gpointer data)
 	Call *call = data;
 	uint64_t one = 1;
 
-	call->reply = sf_client_call(call->client, call->command, call->arguments, call->wait_ms,
-				     &call->error);
+	call->reply = sf_link_call(call->link, call->command, call->arguments, call->wait_ms,
+				   &call->error);
 	if (write(call->done_fd, &one, sizeof(one)) < 0)
 		g_assert_not_reached(); /* an eventfd at 0 takes 1 */
 	return NULL;
@@ -42,19 +42,14 @@ static bool is_ours(JsonObject *status, const char *label)
 	return g_strcmp0(state, "thawed") != 0 && g_strcmp0(other, label) == 0;
 }
 
-/* Best effort: where the socket takes one connection only (a virtio port's host side), this fails,
- * and the freeze is thawed when it has been answered, or by its deadline. */
-static bool call_off(SfInvocation *invocation, const char *label)
+static bool thaw_if_ours(SfInvocation *invocation, SfClient *client, const char *label)
 {
-	g_autoptr(SfClient) client = sf_client_connect(invocation->socket, CALL_OFF_MS, NULL);
-	g_autoptr(JsonNode) status = NULL;
-	g_autoptr(JsonNode) thaw = NULL;
+	g_autoptr(JsonNode) status =
+		sf_client_call(client, "snapfreeze-status", NULL, CALL_OFF_MS, NULL);
 	g_autoptr(JsonObject) arguments = json_object_new();
+	g_autoptr(JsonNode) thaw = NULL;
 	int64_t id;
 
-	if (!client || !sf_client_sync(client, CALL_OFF_MS, NULL))
-		return false;
-	status = sf_client_call(client, "snapfreeze-status", NULL, CALL_OFF_MS, NULL);
 	if (!is_ours(sf_reply_root(status), label))
 		return false;
 	if (sf_reply_integer(sf_reply_root(status), "id", &id))
@@ -64,9 +59,22 @@ static bool call_off(SfInvocation *invocation, const char *label)
 	return thaw != NULL;
 }
 
-static void wait_for_answer(SfInvocation *invocation, SfSignals *signals, Call *call,
-			    const char *label, bool *out_interrupted)
+/* Best effort: where the socket takes one connection only (a virtio port's host side) and the first
+ * is still open, this fails, and the freeze is thawed when it has been answered, or by its
+ * deadline. A freeze that has not begun is given up by the sync already. */
+static bool call_off(SfInvocation *invocation, const char *label)
 {
+	g_autoptr(SfClient) client = sf_client_connect(invocation->socket, CALL_OFF_MS, NULL);
+
+	return client && sf_client_sync(client, CALL_OFF_MS, NULL) &&
+	       thaw_if_ours(invocation, client, label);
+}
+
+static void wait_for_answer(SfSignals *signals, const Call *call, const char *label,
+			    bool *out_interrupted)
+{
+	SfInvocation *invocation = call->link->invocation;
+
 	if (!sf_signals_wait(signals, call->done_fd, -1))
 		return;
 	*out_interrupted = true;
@@ -75,15 +83,15 @@ static void wait_for_answer(SfInvocation *invocation, SfSignals *signals, Call *
 		sf_say(invocation, "waiting for the agent's answer, to thaw then");
 }
 
-JsonNode *sf_call_interruptible(SfInvocation *invocation, SfClient *client, SfSignals *signals,
-				const char *command, JsonObject *arguments, const char *label,
-				bool *out_interrupted, GError **error)
+JsonNode *sf_call_interruptible(SfLink *link, SfSignals *signals, const char *command,
+				JsonObject *arguments, const char *label, bool *out_interrupted,
+				GError **error)
 {
 	Call call = {
-		.client = client,
+		.link = link,
 		.command = command,
 		.arguments = arguments,
-		.wait_ms = sf_invocation_wait_ms(invocation, SF_WAIT_LONG_MS),
+		.wait_ms = sf_invocation_wait_ms(link->invocation, SF_WAIT_LONG_MS),
 		.done_fd = eventfd(0, EFD_CLOEXEC),
 	};
 	GThread *thread = call.done_fd < 0 ? NULL : g_thread_try_new("call", run_call, &call, NULL);
@@ -95,12 +103,13 @@ JsonNode *sf_call_interruptible(SfInvocation *invocation, SfClient *client, SfSi
 			    "cannot start a thread for the call");
 		return NULL;
 	}
-	wait_for_answer(invocation, signals, &call, label, out_interrupted);
+	wait_for_answer(signals, &call, label, out_interrupted);
 	g_thread_join(thread);
 	close(call.done_fd);
+	/* Its connection is closed by now, so even a port that serves one at a time takes this. */
 	if (g_error_matches(call.error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_TIMEOUT) &&
 	    !*out_interrupted)
-		call_off(invocation, label);
+		call_off(link->invocation, label);
 	if (call.error)
 		g_propagate_error(error, call.error);
 	return call.reply;

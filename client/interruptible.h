@@ -4,7 +4,7 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
-#include "client/invocation.h"
+#include "client/link.h"
 #include "client/signals.h"
 
 /**
@@ -12,10 +12,11 @@
  * @label: the freeze's; by it, the freeze to call off is told from somebody else's
  * @out_interrupted: (inout): set where a signal came
  *
- * Like sf_client_call() of a command that freezes. A signal while it runs, or no answer in time,
- * calls the freeze off: it is thawed over a second connection, which makes the agent roll back. The
- * answer is awaited all the same, since only it tells whether something is frozen now.
+ * Like sf_link_call() of a command that freezes, on a link that is connected. A signal while it
+ * runs, or no answer in time, calls the freeze off: it is thawed over a second connection, which
+ * makes the agent roll back. The answer is awaited all the same, since only it tells whether
+ * something is frozen now.
  */
-JsonNode *sf_call_interruptible(SfInvocation *invocation, SfClient *client, SfSignals *signals,
-				const char *command, JsonObject *arguments, const char *label,
-				bool *out_interrupted, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+JsonNode *sf_call_interruptible(SfLink *link, SfSignals *signals, const char *command,
+				JsonObject *arguments, const char *label, bool *out_interrupted,
+				GError **error) G_GNUC_WARN_UNUSED_RESULT;
