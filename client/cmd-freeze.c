@@ -83,16 +83,6 @@ static JsonObject *arguments_new(const Options *options, bool is_ours)
 	return arguments;
 }
 
-static SfExit fail_to_freeze(SfInvocation *invocation, const GError *error)
-{
-	SfExit status = sf_fail(invocation, error);
-
-	if (status == SF_EXIT_UNREACHABLE)
-		sf_say(invocation, "it may still freeze, until its deadline; 'snapfreeze status' "
-				   "tells, 'snapfreeze thaw' ends it");
-	return status;
-}
-
 static SfExit thaw_fallback(SfLink *link)
 {
 	const char *command = "guest-fsfreeze-thaw";
@@ -128,7 +118,7 @@ static SfExit fall_back(SfLink *link, SfSignals *signals, const Options *options
 	reply = sf_call_interruptible(link, signals, command, arguments, options->label,
 				      &interrupted, &error);
 	if (!reply)
-		return fail_to_freeze(invocation, error);
+		return sf_fail_to_freeze(invocation, error);
 	if (interrupted)
 		return thaw_fallback(link);
 	sf_report_fallback(invocation, "frozen", command, reply);
@@ -174,7 +164,7 @@ static SfExit freeze(SfInvocation *invocation, const Options *options)
 	if (!reply && !interrupted && sf_error_is_unknown_command(error))
 		return fall_back(&link, &signals, options);
 	if (!reply)
-		return fail_to_freeze(invocation, error);
+		return sf_fail_to_freeze(invocation, error);
 	sf_reply_integer(sf_reply_root(reply), "id", &hold.id);
 	return go_on(&hold, &signals, options, reply, interrupted);
 }

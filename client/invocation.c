@@ -14,6 +14,8 @@
 #include "client/invocation.h"
 #include "protocol/message.h"
 
+#define LOCAL_SOCKET RUNSTATEDIR "/snapfreeze/agent.sock"
+
 static SfLook look_new(void)
 {
 	const char *no_colour = g_getenv("NO_COLOR");
@@ -32,8 +34,7 @@ SfInvocation *sf_invocation_new(void)
 	SfInvocation *invocation = g_new0(SfInvocation, 1);
 	const char *socket = g_getenv("SNAPFREEZE_SOCKET");
 
-	invocation->socket =
-		g_strdup(socket && *socket ? socket : RUNSTATEDIR "/snapfreeze/agent.sock");
+	invocation->socket = g_strdup(socket && *socket ? socket : LOCAL_SOCKET);
 	invocation->timeout_ms = -1;
 	invocation->look = look_new();
 	invocation->out = g_string_new(NULL);
@@ -50,6 +51,11 @@ void sf_invocation_free(SfInvocation *invocation)
 	g_string_free(invocation->err, TRUE);
 	g_free(invocation->socket);
 	g_free(invocation);
+}
+
+bool sf_invocation_is_local(const SfInvocation *invocation)
+{
+	return g_str_equal(invocation->socket, LOCAL_SOCKET);
 }
 
 bool sf_invocation_parse(SfInvocation *invocation, const char *operands, const char *summary,

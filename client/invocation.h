@@ -37,6 +37,9 @@ SfInvocation *sf_invocation_new(void);
 void sf_invocation_free(SfInvocation *invocation);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfInvocation, sf_invocation_free)
 
+/* Whether the socket is that of the agent on this very machine. */
+bool sf_invocation_is_local(const SfInvocation *invocation);
+
 /**
  * sf_invocation_parse:
  * @operands: what follows the options, for the usage line

@@ -11,6 +11,7 @@ static const SfSubcommand subcommands[] = {
 	{"status", "Whether something is frozen, and how the last freeze ended", sf_cmd_status},
 	{"freeze", "Freeze filesystems, for a while or until told to thaw", sf_cmd_freeze},
 	{"thaw", "Thaw, and tell whether the snapshot is consistent", sf_cmd_thaw},
+	{"snapshot", "Take a consistent snapshot of a guest's disks, on the host", sf_cmd_snapshot},
 	{"extend", "Let a freeze last longer", sf_cmd_extend},
 	{"ping", "Measure how long the agent takes to answer", sf_cmd_ping},
 	{"info", "The agent's version and commands", sf_cmd_info},

@@ -66,8 +66,9 @@ static void print_filesystems(SfInvocation *invocation, JsonArray *filesystems, 
 		sf_table_print(table, invocation->out);
 }
 
-static void print_not_covered(SfInvocation *invocation, JsonArray *not_covered)
+void sf_report_not_covered(SfInvocation *invocation, JsonObject *reply)
 {
+	JsonArray *not_covered = sf_reply_array(reply, "not-covered");
 	const SfColumn columns[] = {{"MOUNT POINT"}, {"TYPE"}, {"WHY"}, {NULL}};
 	g_autoptr(SfTable) table = sf_table_new(columns, invocation->look);
 
@@ -138,7 +139,7 @@ void sf_report_rehearsal(SfInvocation *invocation, JsonObject *reply)
 	g_string_append_c(invocation->out, '\n');
 }
 
-static void print_reasons(SfInvocation *invocation, JsonObject *reply)
+void sf_report_reasons(SfInvocation *invocation, JsonObject *reply)
 {
 	JsonArray *reasons = sf_reply_array(reply, "reasons");
 
@@ -170,7 +171,7 @@ static void print_last(SfInvocation *invocation, JsonObject *last)
 	append_duration(invocation, last, "frozen-ms", "frozen for");
 	append_id(invocation, last);
 	g_string_append_c(invocation->out, '\n');
-	print_reasons(invocation, last);
+	sf_report_reasons(invocation, last);
 }
 
 void sf_report_status(SfInvocation *invocation, JsonNode *node)
@@ -213,7 +214,7 @@ void sf_report_freeze(SfInvocation *invocation, JsonNode *node)
 	append_id(invocation, reply);
 	g_string_append_c(invocation->out, '\n');
 	print_filesystems(invocation, sf_reply_array(reply, "filesystems"), "result");
-	print_not_covered(invocation, sf_reply_array(reply, "not-covered"));
+	sf_report_not_covered(invocation, reply);
 	print_hooks(invocation, sf_reply_array(reply, "hooks"));
 }
 
@@ -226,6 +227,16 @@ static bool is_all_thawed(JsonArray *filesystems)
 			return false;
 	}
 	return true;
+}
+
+SfExit sf_fail_to_freeze(SfInvocation *invocation, const GError *error)
+{
+	SfExit status = sf_fail(invocation, error);
+
+	if (status == SF_EXIT_UNREACHABLE)
+		sf_say(invocation, "it may still freeze, until its deadline; 'snapfreeze status' "
+				   "tells, 'snapfreeze thaw' ends it");
+	return status;
 }
 
 bool sf_report_thaw(SfInvocation *invocation, JsonNode *node)
@@ -243,7 +254,7 @@ bool sf_report_thaw(SfInvocation *invocation, JsonNode *node)
 	append_duration(invocation, reply, "frozen-ms", "frozen for");
 	append_duration(invocation, reply, "thaw-ms", "thawed in");
 	g_string_append_c(invocation->out, '\n');
-	print_reasons(invocation, reply);
+	sf_report_reasons(invocation, reply);
 	print_filesystems(invocation, filesystems, "result");
 	print_hooks(invocation, sf_reply_array(reply, "hooks"));
 	return is_good;

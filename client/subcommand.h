@@ -15,6 +15,7 @@ SfExit sf_cmd_plan(SfInvocation *invocation, const char *summary, int argc, char
 SfExit sf_cmd_status(SfInvocation *invocation, const char *summary, int argc, char **argv);
 SfExit sf_cmd_freeze(SfInvocation *invocation, const char *summary, int argc, char **argv);
 SfExit sf_cmd_thaw(SfInvocation *invocation, const char *summary, int argc, char **argv);
+SfExit sf_cmd_snapshot(SfInvocation *invocation, const char *summary, int argc, char **argv);
 SfExit sf_cmd_extend(SfInvocation *invocation, const char *summary, int argc, char **argv);
 SfExit sf_cmd_ping(SfInvocation *invocation, const char *summary, int argc, char **argv);
 SfExit sf_cmd_info(SfInvocation *invocation, const char *summary, int argc, char **argv);

@@ -102,6 +102,13 @@ bool sf_lines_read(SfLines *lines, int64_t deadline_us, GError **error)
 	return true;
 }
 
+bool sf_lines_is_ready(const SfLines *lines)
+{
+	struct pollfd entry = {.fd = lines->fd, .events = POLLIN};
+
+	return poll(&entry, 1, 0) > 0;
+}
+
 bool sf_lines_has_more(const SfLines *lines)
 {
 	struct pollfd entry = {.fd = lines->fd, .events = POLLIN};

@@ -39,6 +39,8 @@ bool sf_lines_write(SfLines *lines, const char *bytes, size_t len, int64_t deadl
 /* Reads what there is; waits for the first byte of it. */
 bool sf_lines_read(SfLines *lines, int64_t deadline_us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether sf_lines_read() would not wait. */
+bool sf_lines_is_ready(const SfLines *lines);
 /* Whether there is something to read now, and not only the end. */
 bool sf_lines_has_more(const SfLines *lines);
 
