@@ -25,11 +25,13 @@ _snapfreeze_parse() {
 	command= socket=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--socket)
+		--socket | --agent)
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			((i++))
 			;;
-		--timeout | --label | --lease | --hold | --id | --foreign) ((i++)) ;;
+		--timeout | --label | --lease | --hold | --id | --foreign | --qmp | --disk | --backup | --format | --svg)
+			((i++))
+			;;
 		-*) ;;
 		*) [[ $command ]] || command=${COMP_WORDS[i]} ;;
 		esac
@@ -43,13 +45,14 @@ _snapfreeze() {
 	COMPREPLY=()
 	_snapfreeze_parse
 	case $previous in
-	--socket)
+	--socket | --agent | --qmp | --backup | --svg)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
 	--timeout | --lease | --hold) words='5s 10s 1m 5m 1h' ;;
-	--label | --id) return ;;
+	--label | --id | --disk) return ;;
+	--format) words='qcow2 raw' ;;
 	--foreign) words=$(_snapfreeze_mount_points) ;;
 	*)
 		if [[ $current == -* ]]; then

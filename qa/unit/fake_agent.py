@@ -84,12 +84,16 @@ class FakeAgent:
     def _serve(self, connection, number):
         try:
             with connection, connection.makefile("rb") as stream:
+                self._greet(connection)
                 for line in stream:
                     if not self._answer(connection, json.loads(line.lstrip(b"\xff")), number):
                         connection.shutdown(socket.SHUT_RDWR)
                         return
         except (OSError, ValueError):
             return
+
+    def _greet(self, connection):
+        """What the other end gets before it has said anything."""
 
     def _answer(self, connection, request, number):
         command, arguments = request["execute"], request.get("arguments", {})
@@ -114,6 +118,7 @@ class FakeAgent:
             reply = {"return": value}
         except Refusal as refusal:
             reply = {"error": {"class": refusal.kind, "desc": str(refusal)}}
+        reply.update({name: request[name] for name in ("id",) if name in request})
         connection.sendall(json.dumps(reply).encode() + b"\n")
         return True
 
