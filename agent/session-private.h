@@ -9,9 +9,9 @@
 #include "agent/service-manager.h"
 #include "agent/session.h"
 
-/* What session.c (events and what they do), session-requests.c (who asks, who looks),
- * session-close.c (a freeze's end) and session-recovery.c (without a freezer) share; nobody else
- * includes it. */
+/* What session.c (events and what they do), session-freezer.c (the freezer's), session-requests.c
+ * (who asks, who looks), session-close.c (a freeze's end) and session-recovery.c (without a
+ * freezer) share; nobody else includes it. */
 
 struct SfSession {
 	SfSessionSettings settings;
@@ -51,6 +51,10 @@ void sf_session_prepare(SfSession *session, const SfFreezeRequest *request, GErr
 void sf_session_update_watch(SfSession *session);
 /* Why the freeze that is under way fails; the first reason stays. */
 void sf_session_set_failure(SfSession *session, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Of the target with that index in the plan; "?" where there is none. */
+const char *sf_session_mountpoint(const SfSession *session, int index);
+/* A session hook does not hold any more; @user_data: the session. */
+void sf_session_lose_hook(const char *why, gpointer user_data);
 /* Starts one where there is none. */
 bool sf_session_ensure_freezer(SfSession *session, GError **error);
 /* Lets go of all that the freeze held but its hooks, once nothing is frozen any more. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Owns the one freeze: takes requests and the freezer's messages as events, asks transitions.c what
- * to do, and does it. Its invariant: everybody who asked is answered once, and only after what the
- * answer says is true. Called by the commands and by agent.c.
+ * Owns the one freeze: takes events, asks transitions.c what to do, and does it. Its invariant:
+ * everybody who asked is answered once, and only after what the answer says is true. Called by the
+ * commands and by agent.c.
  */
 #include "config.h"
 
@@ -16,11 +16,8 @@
 #define LEAVE_ANYWAY_MS 10000
 /* Hooks that take longer are told by the recovery after us; below the unit's TimeoutStopSec=. */
 #define RELEASE_LIMIT_MS 40000
-/* Long for a thaw that a loaded disk holds up, short for a host that waits for one on a dead disk.
- */
-#define HOPELESS_THAW_MS 15000
 
-static const char *mountpoint_of(const SfSession *session, int index)
+const char *sf_session_mountpoint(const SfSession *session, int index)
 {
 	const SfPlan *plan = sf_session_plan(session);
 
@@ -40,37 +37,7 @@ void sf_session_set_failure(SfSession *session, const char *format, ...)
 	va_end(arguments);
 }
 
-static const char *explain(int error)
-{
-	return error == EBUSY ? "it is frozen already, by somebody else" : g_strerror(error);
-}
-
-static void note_ending(SfSession *session, const struct sf_message *message)
-{
-	const char *mountpoint = mountpoint_of(session, message->index);
-	const char *what = session->state.was_begun ? "freeze" : "flush";
-
-	session->outcome.end = message->reason;
-	if (message->reason == SF_END_FAILED)
-		sf_session_set_failure(session, "failed to %s '%s': %s", what, mountpoint,
-				       explain(message->error));
-	else if (message->reason == SF_END_TIMEOUT)
-		sf_session_set_failure(session, "'%s' did not %s within %u s", mountpoint, what,
-				       session->state.was_begun
-					       ? session->settings.freeze_timeout_s
-					       : session->settings.flush_timeout_s);
-	else if (message->reason != SF_END_REQUEST)
-		sf_session_set_failure(session, "the freeze was given up: %s",
-				       sf_end_describe(message->reason));
-}
-
-static SfEvent event_of_ending(enum sf_end reason)
-{
-	return reason == SF_END_FAILED || reason == SF_END_TIMEOUT ? SF_EVENT_FREEZE_FAILED
-								   : SF_EVENT_EXPIRED;
-}
-
-static void on_hook_lost(const char *why, gpointer user_data)
+void sf_session_lose_hook(const char *why, gpointer user_data)
 {
 	SfSession *session = user_data;
 
@@ -78,100 +45,6 @@ static void on_hook_lost(const char *why, gpointer user_data)
 	if (session->state.name < SF_STATE_FROZEN)
 		sf_session_set_failure(session, "%s", why);
 	sf_session_handle(session, SF_EVENT_HOOK_LOST);
-}
-
-static void on_frozen(SfSession *session, const struct sf_message *message)
-{
-	/* The freezer has done so; here it is noted. */
-	sf_throttle_restore(session->throttle);
-	/* A thaw, a stop or a hook's end has crossed it: nobody was told "frozen", and who asked for
-	 * the freeze is told why it was given up. */
-	if (session->state.name != SF_STATE_FREEZING)
-		return;
-	/* One that ended a moment ago may not have been heard of yet. */
-	if (!sf_hooks_hold(session->hooks)) {
-		on_hook_lost("a session hook ended before all was frozen", session);
-		return;
-	}
-	session->frozen_count = session->outcome.frozen = message->count;
-	session->freeze_ms = message->value;
-	session->deadline_ms = sf_boottime_ms() + message->lease;
-	sf_evidence_take(session->evidence, session->plan, &session->outcome);
-	sf_session_handle(session, message->count > 0 ? SF_EVENT_FROZEN : SF_EVENT_FROZEN_NOTHING);
-}
-
-static void on_extended(SfSession *session, const struct sf_message *message)
-{
-	session->deadline_ms = sf_boottime_ms() + message->lease;
-	sf_waiters_answer_extend(&session->waiters, NULL);
-}
-
-static void on_slow(SfSession *session, const struct sf_message *message)
-{
-	const char *why =
-		message->error ? g_strerror(message->error) : "its thaw has not returned in 2 s";
-
-	g_warning("'%s' is not thawed yet: %s", mountpoint_of(session, message->index), why);
-	sf_session_set_failure(session, "'%s' is not thawed yet: %s",
-			       mountpoint_of(session, message->index), why);
-	sf_session_bound_thaw(session, HOPELESS_THAW_MS);
-	sf_session_handle(session, SF_EVENT_SLOW);
-}
-
-static void on_message(const struct sf_message *message, gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	if (session->preparation && sf_preparation_take_message(session->preparation, message))
-		return;
-	switch (message->kind) {
-	case SF_MESSAGE_FROZEN:
-		on_frozen(session, message);
-		break;
-	case SF_MESSAGE_EXTENDED:
-		on_extended(session, message);
-		break;
-	case SF_MESSAGE_ENDING:
-		note_ending(session, message);
-		if (message->reason != SF_END_REQUEST && message->reason != SF_END_STOPPED)
-			sf_session_handle(session, event_of_ending(message->reason));
-		break;
-	case SF_MESSAGE_DRAINING:
-		sf_session_set_failure(session, "'%s' is still draining",
-				       mountpoint_of(session, message->index));
-		sf_session_handle(session, SF_EVENT_DRAINING);
-		break;
-	case SF_MESSAGE_SLOW:
-		on_slow(session, message);
-		break;
-	case SF_MESSAGE_ENDED:
-		sf_session_unbound_thaw(session);
-		sf_session_handle(session, SF_EVENT_ENDED);
-		break;
-	}
-}
-
-static void on_freezer_gone(const char *why, gpointer user_data)
-{
-	SfSession *session = user_data;
-
-	g_warning("the freezer is gone: %s", why);
-	if (session->state.name == SF_STATE_THAWED || session->state.name == SF_STATE_EXPIRED ||
-	    session->state.name == SF_STATE_RELEASING)
-		g_clear_pointer(&session->link, sf_freezer_link_free);
-	sf_session_set_failure(session, "the freezer is gone: %s", why);
-	sf_session_handle(session, SF_EVENT_FREEZER_GONE);
-}
-
-bool sf_session_ensure_freezer(SfSession *session, GError **error)
-{
-	static const SfFreezerLinkEvents events = {on_message, on_freezer_gone};
-
-	if (!session->link)
-		session->link =
-			sf_freezer_link_start(session->settings.freezer, session->settings.rehearse,
-					      session->record, &events, session, error);
-	return session->link != NULL;
 }
 
 static void take_over_preparation(SfSession *session)
@@ -388,7 +261,7 @@ SfSession *sf_session_new(const SfSessionSettings *settings, SfRecord *record, S
 	session->manager = sf_service_manager_new();
 	sf_waiters_init(&session->waiters);
 	sf_outcome_init(&session->outcome);
-	session->hooks = sf_hooks_new(&settings->hooks, record, on_hook_lost, session);
+	session->hooks = sf_hooks_new(&settings->hooks, record, sf_session_lose_hook, session);
 	/* A rehearsal leaves the machine's settings alone: it has no freeze that would wait. */
 	session->throttle = sf_throttle_new(settings->source.proc, record,
 					    settings->flush_throttle && !settings->rehearse);

@@ -119,7 +119,7 @@ MUTANTS = [
      "world->targets[i].is_written ||", "false ||"),
     ("glue-the-end-is-not-judged", "qa/model/session.c",
      "world->record.end != SF_END_REQUEST ||", "false ||"),
-    ("glue-a-freeze-that-was-given-up-is-noted-as-frozen", "qa/model/session.c",
+    ("glue-a-freeze-that-was-given-up-is-noted-as-frozen", "qa/model/session-freezer.c",
      "if (world->agent.state != SF_STATE_FREEZING)\n\t\treturn;", ""),
     ("glue-the-watch-ends-before-the-thaw", "qa/model/events.c",
      "!session_is_idle(&world->agent))\n\t\tadd(list, EVENT_WATCHDOG", "world->agent.state == SF_STATE_FROZEN)\n\t\tadd(list, EVENT_WATCHDOG"),

@@ -72,6 +72,7 @@ void preparation_free(struct world *world);
 
 /* session.c, requests.c, recovery.c: the agent's glue around the real transitions */
 unsigned int session_transit(struct agent *agent, int event);
+void session_answer_extend(struct world *world, bool is_good);
 void session_hear(struct world *world);
 void session_link_gone(struct world *world);
 void session_prepared(struct world *world, unsigned int choice);

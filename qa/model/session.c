@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The agent's glue around the real sf_transition(): what agent/session.c, session-close.c,
- * session-recovery.c, evidence.c and outcome.c do with its actions and the freezer's messages. Each
- * function here has the name of the one there that it mirrors; where one of those changes, this
- * does.
+ * session-recovery.c, evidence.c and outcome.c do with its actions and the
+ * freezer's messages. Each function here has the name of the one there that it mirrors; where one
+ * of those changes, this does.
  */
 #include <stddef.h>
 
@@ -26,7 +26,7 @@ static void answer_freeze(struct world *world, bool is_good)
 	property_answer(world, waits - 1, WISH_FREEZE, is_good);
 }
 
-static void answer_extend(struct world *world, bool is_good)
+void session_answer_extend(struct world *world, bool is_good)
 {
 	uint8_t waits = world->agent.extend_waits;
 
@@ -201,7 +201,7 @@ void session_handle(struct world *world, int event)
 		answer_freeze(world, true);
 	if (actions & SF_DO_FAIL_FREEZE) {
 		answer_freeze(world, false);
-		answer_extend(world, false);
+		session_answer_extend(world, false);
 	}
 	if (actions & SF_DO_ANSWER_THAW)
 		answer_thaws(world, is_over && world->agent.outcome_frozen > 0);
@@ -211,83 +211,7 @@ void session_handle(struct world *world, int event)
 		do_release(world);
 }
 
-/* The freezer's messages. */
-
-static void on_frozen(struct world *world, unsigned int count)
-{
-	preparation_restore_limits(world);
-	if (world->agent.state != SF_STATE_FREEZING)
-		return;
-	if (world->record.hooks && world->hook_lost) {
-		session_hook_lost(world);
-		return;
-	}
-	world->agent.outcome_frozen = count;
-	/* sf_evidence_take() */
-	for (unsigned int i = 0; i < target_count(); i++)
-		world->targets[i].is_written = false;
-	session_handle(world, count > 0 ? SF_EVENT_FROZEN : SF_EVENT_FROZEN_NOTHING);
-}
-
-static void on_ending(struct world *world, enum sf_end reason)
-{
-	if (reason == SF_END_FAILED || reason == SF_END_TIMEOUT)
-		session_handle(world, SF_EVENT_FREEZE_FAILED);
-	else if (reason != SF_END_REQUEST && reason != SF_END_FREEZER_GONE /* STOPPED, packed */)
-		session_handle(world, SF_EVENT_EXPIRED);
-}
-
-static void on_slow(struct world *world)
-{
-	if (!world->agent.retry)
-		world->agent.retry = RETRY_SLOW;
-	session_handle(world, SF_EVENT_SLOW);
-}
-
-static void on_ended(struct world *world)
-{
-	world->agent.retry = RETRY_NONE;
-	session_handle(world, SF_EVENT_ENDED);
-}
-
-void session_hear(struct world *world)
-{
-	uint8_t item = queue_pop(&world->agent.inbox);
-	unsigned int kind = item & 31, more = item >> 5;
-
-	link_note_message(&world->agent, kind);
-	if (preparation_takes(world, kind))
-		return;
-	if (kind == SF_MESSAGE_FROZEN)
-		on_frozen(world, more);
-	else if (kind == SF_MESSAGE_EXTENDED)
-		answer_extend(world, true);
-	else if (kind == SF_MESSAGE_ENDING)
-		on_ending(world, more);
-	else if (kind == SF_MESSAGE_DRAINING)
-		session_handle(world, SF_EVENT_DRAINING);
-	else if (kind == SF_MESSAGE_SLOW)
-		on_slow(world);
-	else if (kind == SF_MESSAGE_ENDED)
-		on_ended(world);
-}
-
-/* on_freezer_gone() */
-void session_link_gone(struct world *world)
-{
-	struct agent *agent = &world->agent;
-
-	agent->is_gone = true;
-	agent->ticks = agent->acknowledge = agent->has_deadline = false;
-	agent->inbox = (struct queue){0};
-	property_spoil(world);
-	if (agent->state == SF_STATE_THAWED || agent->state == SF_STATE_EXPIRED ||
-	    agent->state == SF_STATE_RELEASING)
-		link_free(world);
-	session_handle(world, SF_EVENT_FREEZER_GONE);
-}
-
-/* on_hook_lost() */
+/* sf_session_lose_hook() */
 void session_hook_lost(struct world *world)
 {
 	world->hook_lost = 2; /* and heard of */
