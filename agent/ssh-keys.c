@@ -29,7 +29,9 @@ static bool is_key(const char *line)
 bool sf_ssh_keys_check(const char *const *keys, GError **error)
 {
 	for (; *keys; keys++) {
-		bool is_good = is_key(*keys) && !g_ascii_isspace(**keys) && strchr(*keys, ' ');
+		/* libvirt splits a file at its newlines: behind the last one is nothing. */
+		bool is_good = **keys == '\0' ||
+			       (is_key(*keys) && !g_ascii_isspace(**keys) && strchr(*keys, ' '));
 
 		for (const char *at = *keys; *at && is_good; at++)
 			is_good = !g_ascii_iscntrl(*at) || *at == '\t';
@@ -158,7 +160,8 @@ static char *without(const char *text, const char *const *keys)
 	for (char **line = lines; *line; line++) {
 		g_autofree char *stripped = g_strstrip(g_strdup(*line));
 
-		if (g_strv_contains(keys, stripped) || (!line[1] && **line == '\0'))
+		if ((is_key(stripped) && g_strv_contains(keys, stripped)) ||
+		    (!line[1] && **line == '\0'))
 			continue;
 		g_string_append_printf(rest, "%s\n", *line);
 	}
@@ -175,7 +178,7 @@ static char *with(const char *text, const char *const *keys)
 	for (char **line = lines; *line; line++)
 		g_strstrip(*line);
 	for (const char *const *key = keys; *key; key++)
-		if (!g_strv_contains((const char *const *)lines, *key))
+		if (is_key(*key) && !g_strv_contains((const char *const *)lines, *key))
 			g_string_append_printf(all, "%s\n", *key);
 	return g_string_free(all, FALSE);
 }

@@ -19,5 +19,6 @@ bool sf_ssh_keys_add(int home_fd, const char *const *keys, bool reset,
 bool sf_ssh_keys_remove(int home_fd, const char *const *keys,
 			GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Whether each is one line of a key, and no more. */
+/* Whether each is one line of a key, and no more; or empty, which stands for no key everywhere
+ * here. */
 bool sf_ssh_keys_check(const char *const *keys, GError **error) G_GNUC_WARN_UNUSED_RESULT;

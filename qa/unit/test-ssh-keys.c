@@ -128,10 +128,12 @@ static void test_links(Fixture *fixture, gconstpointer data)
 
 static void test_check(Fixture *fixture, gconstpointer data)
 {
-	static const char *const bad[] = {"",           "# x",   "ssh-rsa", " ssh-rsa AAAA",
-					  ONE "\n" TWO, "a b\r", NULL};
+	static const char *const bad[] = {"# x",        "ssh-rsa", " ssh-rsa AAAA",
+					  ONE "\n" TWO, "a b\r",   NULL};
 	const char *keys[] = {ONE, TWO, NULL};
 
+	g_assert_true(sf_ssh_keys_check(keys, NULL));
+	keys[1] = "";
 	g_assert_true(sf_ssh_keys_check(keys, NULL));
 	for (size_t i = 0; bad[i]; i++) {
 		g_autoptr(GError) error = NULL;
@@ -140,6 +142,20 @@ static void test_check(Fixture *fixture, gconstpointer data)
 		g_assert_false(sf_ssh_keys_check(keys, &error));
 		g_assert_true(g_str_has_prefix(error->message, "invalid OpenSSH public key: "));
 	}
+}
+
+/* What libvirt makes of a file's end. */
+static void test_empty(Fixture *fixture, gconstpointer data)
+{
+	const char *keys[] = {ONE, "", NULL};
+
+	assert_add(fixture, false, ONE, "");
+	assert_file(fixture, ONE "\n");
+	assert_add(fixture, true, TWO, "");
+	assert_file(fixture, TWO "\n");
+	g_assert_true(g_file_set_contents(fixture->file, ONE "\n\n" TWO "\n", -1, NULL));
+	g_assert_true(sf_ssh_keys_remove(fixture->fd, keys, NULL));
+	assert_file(fixture, "\n" TWO "\n");
 }
 
 #define ADD(name, function) \
@@ -152,5 +168,6 @@ int main(int argc, char **argv)
 	ADD("remove", test_remove);
 	ADD("links", test_links);
 	ADD("check", test_check);
+	ADD("empty", test_empty);
 	return g_test_run();
 }

@@ -45,9 +45,13 @@ def qemu_argv(base, archive, folder, accel, append, memory=1024, cpus=2):
     for name, port in PORTS.items():
         argv += ["-chardev", f"socket,id={name},path={folder}/{name},server=on,wait=off",
                  "-device", f"virtserialport,bus=serial.0,chardev={name},id=port-{name},name={port}"]
-    # no_timer_check: on a busy machine the emulated timer comes too late for the kernel's patience, which panics.
-    argv += ["-append", f"console=ttyS0 panic=-1 snapfreeze.qa mitigations=off nokaslr no_timer_check {append}"]
+    argv += ["-append", kernel_words(append)]
     return argv
+
+
+def kernel_words(append):
+    # no_timer_check: on a busy machine the emulated timer comes too late for the kernel's patience, which panics.
+    return f"console=ttyS0 panic=-1 snapfreeze.qa mitigations=off nokaslr no_timer_check {append}"
 
 
 def spawn_qemu(argv, folder, **streams):
@@ -187,9 +191,7 @@ class Guest:
         if scsi:
             argv += ["-device", "virtio-scsi-pci,id=scsi"]
         for number, disk in enumerate(self.disks):
-            overlay = self.folder / f"{disk.serial}.qcow2"
-            image.need("qemu-img")
-            image.output("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", disk.backing, overlay)
+            overlay = self._make_overlay(disk)
             # A killed guest's disks are thrown away: nothing is gained by the host's flushes.
             argv += ["-blockdev", f"driver=file,node-name=file-{disk.serial},filename={overlay},cache.no-flush=on",
                      "-blockdev", f"driver=qcow2,node-name={disk.serial},file=file-{disk.serial},"
@@ -199,6 +201,12 @@ class Guest:
         if interactive:
             argv.insert(1, "--foreground")  # else QEMU may not read the terminal
         return argv + self.qemu_args
+
+    def _make_overlay(self, disk):
+        overlay = self.folder / f"{disk.serial}.qcow2"
+        image.need("qemu-img")
+        image.output("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", disk.backing, overlay)
+        return overlay
 
     def stop(self):
         """Ends the machine at once, as if its power was cut."""

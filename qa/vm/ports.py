@@ -331,6 +331,12 @@ class CommandPort:
                 del self.commands[number]
             self.changed.notify_all()
 
+    def forget(self):
+        """For a guest that is about to boot anew: nothing runs in it, and wait_ready() waits for the next boot."""
+        with self.changed:
+            self.ready = False
+            self.commands.clear()
+
     def close(self):
         self.socket.close()
 

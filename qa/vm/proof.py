@@ -75,15 +75,22 @@ def copied_disks(**copies):
     return [Disk(f"{name}-{fstype}", path) for name, copy in copies.items() for fstype, path in copy.paths.items()]
 
 
+def mount_disks(guest):
+    """Mounts the disks of make_disks(), where they are not mounted."""
+    guest.run("modprobe -a xfs btrfs")
+    for fstype, path in FILESYSTEMS.items():
+        guest.run(f"mountpoint -q {path} || {{ mkdir -p {path} && "
+                  f"mount -t {fstype} $(readlink -f /dev/qa/{fstype}) {path}; }}")
+
+
 class Busy:
     """A guest whose file systems are written to without end. The guest is started by the caller, and left busy."""
 
     def __init__(self, guest):
         self.guest = guest
-        guest.run("modprobe -a xfs btrfs")
-        for fstype, path in FILESYSTEMS.items():
-            guest.run(f"mkdir -p {path} && mount -t {fstype} $(readlink -f /dev/qa/{fstype}) {path}")
-            guest.run(["mkdir", f"{path}/names"])
+        mount_disks(guest)
+        for path in FILESYSTEMS.values():
+            guest.run(["mkdir", "-p", f"{path}/names"])
         # What mounting left dirty is no part of it.
         guest.run("sync")
         self.plain = Writers(guest, files(PLAIN), "-b", 1024, "-r", 100000, log="/run/plain.log")
@@ -102,6 +109,19 @@ class Busy:
 
     def acknowledged(self):
         return {**self.plain.acknowledged(), **self.synced.acknowledged()}
+
+    def stop(self):
+        """Ends the writers; what they have written stays."""
+        for job in (self.plain.job, self.synced.job, *self.churn):
+            job.kill()
+            job.wait()
+
+    def copied(self, paths, moment_ms, is_frozen):
+        """The Copy that somebody else has made: file system -> raw file, as it was at that moment."""
+        copy = Copy(dict(paths), moment_ms, is_frozen)
+        self.wait_records(5)
+        self._count(copy)
+        return copy
 
     def _copy(self, folder):
         folder = Path(folder)
