@@ -5,6 +5,7 @@ Owns a mount, process and network namespace in which libvirt's folders are empty
 these start: when its first process ends, so does everything in it. Nothing is frozen here: that is the guest's affair.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -92,15 +93,16 @@ class Host:
         return pid
 
     def stop(self):
-        """Ends the namespace and all that is in it."""
+        """Ends the namespace and all that is in it: its first process takes the others along."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        elif self.first:
+            self.first.kill()
         if self.first:
-            self.first.terminate()
-            try:
-                self.first.wait(20)
-            except subprocess.TimeoutExpired:
-                self.first.kill()
-                self.first.wait()
+            self.first.wait()
             self.first.stdout.close()
+        self.first = self.pid = None
 
     def inside(self, path):
         """A path of the namespace, as it can be opened from here."""
@@ -114,6 +116,11 @@ class Host:
     def run(self, *command, timeout=120):
         return subprocess.run(["timeout", "--kill-after=5", str(timeout), *self.argv(*command)], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=timeout + 30)
+
+    def version(self):
+        """Of libvirt and QEMU."""
+        lines = dict(line.split(": ") for line in self.virsh("version").splitlines())
+        return f"{lines['Using library']}, {lines['Running hypervisor']}"
 
     # ---- the daemons
 

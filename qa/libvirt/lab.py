@@ -10,10 +10,10 @@ import re
 
 import proof
 from agents import Snapfreeze
-from domain import MAC, Domain
-from guest import wait_for
+from domain import Domain
+from guest import CommandFailed, wait_for
 from host import Host
-from ports import AgentError
+from ports import AgentError, GuestDied, Timeout
 
 PATHS = list(proof.FILESYSTEMS.values())
 FULL = "[commands]\nprofile=full\n"
@@ -71,6 +71,14 @@ class Lab:
             self.guest.stop()
         self.host.stop()
 
+    def renew(self):
+        """Another guest, and libvirtd running, whatever a case has left."""
+        self.guest.stop()
+        self.host.stop()
+        self.host.start()
+        self.guest.start()
+        self.prepare()
+
     def prepare(self):
         """What each boot begins with."""
         guest = self.guest
@@ -96,8 +104,11 @@ class Lab:
 
     def is_in_its_rest(self):
         """Whether the next case may begin."""
-        return self.guest.is_alive() and self.blocked() == [] and self.agent.job.poll() is None and \
-            self.agent.status() == "thawed"
+        try:
+            return self.guest.is_alive() and self.agent.job.poll() is None and self.agent.status() == "thawed" and \
+                self.blocked() == []
+        except (AgentError, CommandFailed, GuestDied, Timeout):
+            return False
 
     # ---- looking and doing, in the guest and as libvirt
 
