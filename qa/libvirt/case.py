@@ -16,7 +16,7 @@ CASES = {}
 
 
 def case(commands, must_hold):
-    """Lists the function as a case, under its name. It gets a Lab in its rest, leaves it so, and may return words about
+    """Lists the function as a case, under its name. It gets a Lab in its rest, leaves it so, and returns in words
     what was seen."""
     def add(function):
         CASES[function.__name__.replace("_", "-")] = Case(commands, must_hold, function)

@@ -7,7 +7,7 @@ from case import case
 from freeze_trace import FreezeTrace
 from lab import HOOKS, PATHS
 
-SECONDS = 15  # a short lease, and yet longer than a client takes on a busy machine
+SECONDS = 10  # a short lease, and yet longer than a client takes on a busy machine
 BLOCK = -2  # libvirt's word for no limit
 
 

@@ -46,6 +46,7 @@ def domhostname_is_the_guests(lab):
         assert lab.virsh("domhostname", "--source", "agent") == "other"
     finally:
         lab.guest.run(["hostname", "guest"])
+    return "guest, then other"
 
 
 @case("domifaddr --source agent", "the guest's addresses, beside the card of the domain's description")
@@ -82,6 +83,7 @@ def guestinfo_tells_who_is_logged_in(lab):
         assert (told["user.count"], told["user.0.name"], told["user.0.login-time"]) == ("1", "qa", "300250")
     finally:
         lab.guest.run(["rm", "/run/utmp"])
+    return "nobody, then qa"
 
 
 @case("guestinfo --filesystem", "size and use as the guest sees them, and the disk below")
@@ -97,6 +99,7 @@ def guestinfo_tells_of_filesystems(lab):
         assert int(told[f"fs.{number}.used-bytes"]) == (total - free) * size
         assert (told[f"fs.{number}.fstype"], told[f"fs.{number}.disk.0.serial"]) == (fstype, fstype)
         assert told[f"fs.{number}.disk.0.alias"] == lab.guest.targets()[fstype]
+    return "3 filesystems, to the byte what statfs says"
 
 
 @case("guestinfo --disk --interface", "the guest's disks with their serials, its cards with their addresses")
@@ -108,6 +111,7 @@ def guestinfo_tells_of_disks_and_cards(lab):
     assert set(cards) == set(lab.guest.sh("ls /sys/class/net").split())
     assert told[f"if.{cards['eth0']}.hwaddr"] == MAC
     assert told[f"if.{cards['eth0']}.addr.0.addr"] == ADDRESS
+    return f"{len(disks)} disks, {len(cards)} cards"
 
 
 @case("guestinfo (all)", "all types at once")
@@ -163,6 +167,7 @@ def domtime_reads_and_sets_both_clocks(lab):
         assert "2033-05-18" in lab.virsh("domtime", "--pretty")
         lab.virsh("domtime", "--now")
         assert abs(system() - time.time()) < 60 and abs(system() - hardware()) <= 2
+    return "2033 in both clocks, and back"
 
 
 @case("domtime --sync", "the guest's clock follows its hardware clock")
@@ -171,6 +176,7 @@ def domtime_sync_follows_the_hardware_clock(lab):
         lab.guest.run("date -s @1500000000")
         lab.virsh("domtime", "--sync")
         assert abs(int(lab.guest.sh("date +%s")) - time.time()) < 60
+    return "from 2017 to now"
 
 
 @case("guestvcpus, --disable, --enable", "the guest's processor goes, and comes again")
@@ -186,6 +192,7 @@ def guestvcpus_takes_processors_away_and_back(lab):
     finally:
         lab.virsh("guestvcpus", "--enable", "--cpulist", "1")
     assert online() == "0-1"
+    return "online 0-1, 0, 0-1; processor 0 refused"
 
 
 @case("setvcpus --guest", "so many processors are left in the guest")
@@ -196,6 +203,7 @@ def setvcpus_in_the_guest(lab):
     finally:
         lab.virsh("setvcpus", "--guest", "2")
     assert lab.guest.sh("nproc") == "2"
+    return "nproc 1, then 2"
 
 
 @case("set-user-password [--encrypted]", "the guest's PAM takes the new password, and the old one no more")
@@ -238,3 +246,4 @@ def sshkeys_are_those_of_the_users_file(lab):
     assert has(keys[:1])
     lab.refused("get-user-sshkeys", "nobody-here")
     lab.guest.run("rm -r /home/qa/.ssh")
+    return "2 set, 1 added, 1 removed, all replaced; owner qa, mode 600"
