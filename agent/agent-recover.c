@@ -30,8 +30,8 @@ SfPlanSource sf_config_plan_source(const SfConfig *config)
 SfHookSettings sf_config_hook_settings(const SfConfig *config)
 {
 	return (SfHookSettings){
-		.directory = config->hooks_directory,
-		.fsfreeze_hook = config->fsfreeze_hook,
+		.directory = config->hooks_enabled ? config->hooks_directory : NULL,
+		.fsfreeze_hook = config->hooks_enabled ? config->fsfreeze_hook : NULL,
 		.timeout_s = config->hooks_timeout_s,
 		.rehearse = config->rehearse,
 	};

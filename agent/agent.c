@@ -13,6 +13,7 @@
 #include "agent/commands/commands.h"
 #include "agent/footprint.h"
 #include "agent/notify.h"
+#include "agent/privileges.h"
 #include "protocol/error.h"
 
 #define FLUSH_AT_EXIT_MS 1000
@@ -26,6 +27,7 @@ typedef struct {
 	SfExecs *execs;
 	SfFiles *files;
 	SfContext context;
+	bool may_run_hooks;
 	GError *trouble;
 } Agent;
 
@@ -98,8 +100,12 @@ static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GErro
 	};
 	SfRecord *record = sf_record_open(config->statedir, !config->rehearse, error);
 
-	if (record)
-		agent->session = sf_session_new(&settings, record, log, on_leave, agent, error);
+	if (!record)
+		return false;
+	/* Those of an earlier agent, too, which must be told to thaw. */
+	agent->may_run_hooks = settings.hooks.directory || settings.hooks.fsfreeze_hook ||
+			       atomic_load(&record->map->hook_count) > 0;
+	agent->session = sf_session_new(&settings, record, log, on_leave, agent, error);
 	return agent->session != NULL;
 }
 
@@ -140,6 +146,17 @@ static void keep_large_blocks_apart(void)
 	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
+/* Once all is open; before GLib starts a thread (for signals), which would keep them all. */
+static void limit_privileges(const Agent *agent)
+{
+	SfPrivileges needed = sf_privileges_needed(agent->dispatch, agent->may_run_hooks);
+	g_autoptr(GError) error = NULL;
+
+	/* Too many rights are no reason to leave a guest without its agent. */
+	if (!sf_privileges_limit(&needed, &error))
+		g_warning("%s", error->message);
+}
+
 bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
 {
 	g_auto(Agent) agent = {.loop = g_main_loop_new(NULL, FALSE)};
@@ -152,6 +169,7 @@ bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
 	agent.channels = sf_channels_open(config, agent.dispatch, on_channels_lost, &agent, error);
 	if (!agent.channels)
 		return false;
+	limit_privileges(&agent);
 	guint signals[] = {g_unix_signal_add(SIGTERM, on_signal, &agent),
 			   g_unix_signal_add(SIGINT, on_signal, &agent),
 			   g_unix_signal_add(SIGHUP, on_signal, &agent)};

@@ -68,6 +68,7 @@ static const Key keys[] = {
 	{"freeze", "exclude", KEY_PATTERNS, AT(exclude)},
 	{"freeze", "freeze-parallel", KEY_NUMBER, AT(freeze_parallel), 1, SF_PLAN_MAX_TARGETS},
 	{"freeze", "foreign-freeze", KEY_ENUM, AT(foreign_freeze), .values = foreign_names},
+	{"hooks", "enabled", KEY_BOOLEAN, AT(hooks_enabled)},
 	{"hooks", "directory", KEY_STRING, AT(hooks_directory)},
 	{"hooks", "timeout", KEY_SECONDS, AT(hooks_timeout_s), 1, 3600},
 };

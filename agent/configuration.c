@@ -84,6 +84,7 @@ static SfConfig *config_new_default(void)
 	config->flush_timeout_s = 60;
 	config->flush_throttle = true;
 	config->freeze_parallel = 128;
+	config->hooks_enabled = true;
 	config->hooks_directory = g_strdup(SYSCONFDIR "/snapfreeze/hooks.d");
 	config->hooks_timeout_s = 10;
 	return config;

@@ -49,6 +49,7 @@ typedef struct {
 	char **exclude; /* (nullable) */
 	unsigned int freeze_parallel;
 	SfForeign foreign_freeze;
+	bool hooks_enabled;
 	char *fsfreeze_hook; /* (nullable): qemu-ga's */
 	char *hooks_directory;
 	unsigned int hooks_timeout_s;

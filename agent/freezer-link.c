@@ -241,11 +241,15 @@ static bool wait_until_ready(SfFreezerLink *link, const char *program, GError **
 	int fds[SF_MESSAGE_MAX_FDS];
 	unsigned int count;
 
-	if (poll(&polled, 1, READY_TIMEOUT_MS) == 1 &&
-	    sf_message_receive(link->socket, &message, fds, &count) == 1 && count == 0 &&
-	    message.kind == SF_MESSAGE_READY)
-		return true;
-	return sf_throw(error, "'%s' does not start", program);
+	if (poll(&polled, 1, READY_TIMEOUT_MS) != 1 ||
+	    sf_message_receive(link->socket, &message, fds, &count) != 1 || count != 0 ||
+	    message.kind != SF_MESSAGE_READY)
+		return sf_throw(error, "'%s' does not start", program);
+	/* Freezing is as right without. */
+	if (message.error != 0)
+		g_message("the freezer runs without a filter of its system calls: %s",
+			  g_strerror(message.error));
+	return true;
 }
 
 SfFreezerLink *sf_freezer_link_start(const char *program, bool rehearse, SfRecord *record,

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/freezer/confinement.h"
 #include "agent/freezer/core.h"
 #include "agent/freezer/limits.h"
 #include "agent/freezer/messages.h"
@@ -401,8 +402,11 @@ int main(int argc, char **argv)
 	why = lock_down(rehearse);
 	if (why)
 		return fail(why);
+	/* Before the first message is read. */
+	int result = sf_confine(!rehearse);
 	send_message(&(struct sf_message){.magic = SF_MESSAGE_MAGIC,
 					  .kind = SF_MESSAGE_READY,
-					  .index = -1});
+					  .index = -1,
+					  .error = -result});
 	run();
 }

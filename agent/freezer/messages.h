@@ -30,7 +30,8 @@ enum sf_message_kind {
 	SF_MESSAGE_THAW,     /* @reason: SF_END_REQUEST, _STOPPED; ends whatever is under way */
 	SF_MESSAGE_HEARTBEAT,
 	/* freezer to agent */
-	SF_MESSAGE_READY,    /* started and locked in memory */
+	SF_MESSAGE_READY,    /* started, locked in memory and confined; @error: but without a filter
+				of its system calls */
 	SF_MESSAGE_FLUSHED,  /* @value: ms */
 	SF_MESSAGE_FROZEN,   /* @count: how many; @value: ms; @lease: ms left */
 	SF_MESSAGE_EXTENDED, /* @lease: ms left */

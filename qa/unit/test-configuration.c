@@ -426,12 +426,14 @@ static void test_the_hook_of_qemu_ga(Fixture *fixture, gconstpointer data)
 	assert_hook(fixture, "", NULL);
 	assert_hook(fixture, "-F", "/etc/qemu/fsfreeze-hook");
 	assert_hook(fixture, "-F/srv/hook", "/srv/hook");
-	put(fixture->own, "[general]\nfsfreeze-hook=/x\n[hooks]\ndirectory=/y\ntimeout=1m\n");
+	put(fixture->own,
+	    "[general]\nfsfreeze-hook=/x\n[hooks]\ndirectory=/y\ntimeout=1m\nenabled=false\n");
 	assert_hook(fixture, "", "/x");
 	assert_hook(fixture, "-F/srv/hook", "/srv/hook");
 	g_autoptr(SfConfig) config = load(fixture, "", NULL);
 	g_assert_cmpstr(config->hooks_directory, ==, "/y");
 	g_assert_cmpuint(config->hooks_timeout_s, ==, 60);
+	g_assert_false(config->hooks_enabled);
 }
 
 static void test_help(void)
