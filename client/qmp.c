@@ -22,8 +22,9 @@ static const SfFrameLimits reply_limits = {
 
 struct SfQmp {
 	SfLines lines;
-	int64_t id;    /* of the last command */
-	char *command; /* (nullable): the one that has no answer yet */
+	int64_t id;       /* of the last command */
+	char *command;    /* (nullable): the one that has no answer yet */
+	uint64_t n_taken; /* messages, ever */
 	SfQmpListener listener;
 	gpointer user_data;
 };
@@ -149,6 +150,7 @@ static bool take_lines(SfQmp *qmp, JsonNode **out_reply, GError **error)
 		g_autoptr(JsonObject) message = sf_lines_take(&qmp->lines, end);
 		const char *event = sf_reply_string(message, "event");
 
+		qmp->n_taken++;
 		if (!message)
 			return throw_protocol(error, "QEMU's monitor sent what is not JSON");
 		if (event && qmp->listener)
@@ -177,8 +179,13 @@ bool sf_qmp_take(SfQmp *qmp, JsonNode **out_reply, GError **error)
 bool sf_qmp_wait(SfQmp *qmp, int64_t deadline_us, GError **error)
 {
 	g_autoptr(JsonNode) late = NULL;
+	uint64_t n_taken = qmp->n_taken;
 
-	return sf_lines_read(&qmp->lines, deadline_us, error) && take_lines(qmp, &late, error);
+	/* What came in one piece with the last answer is still to be taken. */
+	if (!take_lines(qmp, &late, error))
+		return false;
+	return n_taken != qmp->n_taken ||
+	       (sf_lines_read(&qmp->lines, deadline_us, error) && take_lines(qmp, &late, error));
 }
 
 JsonNode *sf_qmp_call(SfQmp *qmp, const char *command, JsonObject *arguments,

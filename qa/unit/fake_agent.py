@@ -41,6 +41,7 @@ class FakeAgent:
         self.path = os.path.join(self.folder.name, "agent.sock")
         self.connections = []
         self.listener = None
+        self.behind = b""  # what goes out in one piece with the next answer
         self.listen()
 
     def listen(self):
@@ -119,7 +120,8 @@ class FakeAgent:
         except Refusal as refusal:
             reply = {"error": {"class": refusal.kind, "desc": str(refusal)}}
         reply.update({name: request[name] for name in ("id",) if name in request})
-        connection.sendall(json.dumps(reply).encode() + b"\n")
+        behind, self.behind = self.behind, b""
+        connection.sendall(json.dumps(reply).encode() + b"\n" + behind)
         return True
 
     def count(self, command):

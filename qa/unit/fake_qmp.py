@@ -32,7 +32,7 @@ class FakeQmp(FakeAgent):
         self.nodes = set()
         played = {
             "qmp_capabilities": {}, "query-block": lambda _: self.blocks,
-            "query-chardev": [], "query-jobs": lambda _: list(self.jobs.values()),
+            "query-chardev": [], "query-jobs": self.query_jobs,
             "blockdev-create": self.create, "job-dismiss": lambda arguments: self.jobs.pop(arguments["id"]) and {},
             "blockdev-add": self.add, "blockdev-del": self.remove, "transaction": self.transaction,
             "block-job-cancel": self.cancel,
@@ -43,12 +43,15 @@ class FakeQmp(FakeAgent):
         if self.greeting:
             connection.sendall(self.greeting)
 
+    def encode(self, name, **data):
+        message = {"timestamp": {"seconds": 1, "microseconds": 2}, "event": name, "data": data}
+        return json.dumps(message).encode() + b"\r\n"
+
     def event(self, name, **data):
         """To whoever is connected, by itself."""
-        message = {"timestamp": {"seconds": 1, "microseconds": 2}, "event": name, "data": data}
         for connection in self.connections:
             try:
-                connection.sendall(json.dumps(message).encode() + b"\r\n")
+                connection.sendall(self.encode(name, **data))
             except OSError:
                 pass
 
@@ -61,10 +64,18 @@ class FakeQmp(FakeAgent):
                 file.truncate(options["size"])
         elif options["file"] not in self.nodes:
             raise Refusal("no such node")
-        self.jobs[job] = {"id": job, "type": "create", "status": "concluded", "current-progress": 1,
+        self.jobs[job] = {"id": job, "type": "create", "status": "running", "current-progress": 0,
                           "total-progress": 1}
-        self.event("JOB_STATUS_CHANGE", id=job, status="concluded")
         return {}
+
+    def query_jobs(self, _):
+        jobs = [dict(job) for job in self.jobs.values()]
+        # A creation ends just after it was looked at: its event comes in one piece with the answer.
+        for job in self.jobs.values():
+            if job["type"] == "create" and job["status"] == "running":
+                job["status"] = "concluded"
+                self.behind = self.encode("JOB_STATUS_CHANGE", id=job["id"], status="concluded")
+        return jobs
 
     def add(self, arguments):
         self.nodes.add(arguments["node-name"])
