@@ -14,8 +14,7 @@ from guest import CommandFailed, Guest
 from ports import AgentError, GuestDied, Timeout
 
 BEGUN = float(os.environ.get("SNAPFREEZE_DEMO_BEGUN", time.time()))
-WIDTH = 48  # of the bars
-COLOURS = {"flush": 36, "freeze": 34, "held": 35, "thaw": 32, "ok": 32, "BAD": 31, "bold": 1}
+COLOURS = {"ok": 32, "BAD": 31, "bold": 1}
 
 
 class Failed(Exception):
@@ -36,66 +35,15 @@ def title(text):
     print(f"\n{paint('bold', text)}", flush=True)
 
 
-# ---- the time line
+# ---- the freeze
 
-def bar(word, begin_ms, length_ms, whole_ms):
-    """A row's bar, at least one cell wide where there is anything to show."""
-    begin = min(int(begin_ms / whole_ms * WIDTH), WIDTH - 1)
-    cells = min(max(round(length_ms / whole_ms * WIDTH), 1), WIDTH - begin)
-    cell = "█" if "utf" in (sys.stdout.encoding or "").lower() else "#"
-    return " " * begin + paint(word, cell * cells) + " " * (WIDTH - begin - cells)
-
-
-def rows(freeze):
-    """(word, file system, begin, length) in ms after the host asked, in the order of things."""
-    answered, fixed, thawed = ((moment - freeze.asked) * 1000
-                               for moment in (freeze.answered, freeze.fixed, freeze.thawed))
-    order = freeze.reply["filesystems"]
-    # None of the three lies on another: their flushes start side by side, their freezes and thaws too.
-    freeze_begin = max(answered - freeze.reply["freeze-ms"], 0)
-    flush_begin = max(freeze_begin - freeze.reply["flush-ms"], 0)
-    yield "plan", "", 0, flush_begin
-    for entry in order:
-        yield "flush", entry["fstype"], flush_begin, entry["flush-ms"]
-    for entry in order:
-        yield "freeze", entry["fstype"], freeze_begin, entry["freeze-ms"]
-    yield "held", "", answered, fixed - answered
-    for entry in reversed(freeze.verdict["filesystems"]):
-        yield "thaw", entry["fstype"], fixed, entry["thaw-ms"]
-    yield "answer", "", fixed, thawed - fixed
-
-
-def show_time_line(freeze):
-    whole = (freeze.thawed - freeze.asked) * 1000
-    title(f"The freeze, as the host saw it: {whole:.0f} ms in all")
-    notes = {"plan": "read the mount table, order, open", "held": "QEMU fixes the moment of the copy",
-             "answer": "thaw asked to thaw answered"}
-    told = set()
-    for word, fstype, begin, length in rows(freeze):
-        note = notes.get(word) or {"flush": "while everybody writes on", "freeze": "in this order",
-                                   "thaw": "in reverse"}[word]
-        note = "" if word in told else note
-        told.add(word)
-        print(f"  {word:<7}{fstype:<6}|{bar(word, begin, length, whole)}|{length:6.0f} ms  {note}".rstrip())
-    print(f"  the copies were whole {(freeze.copied - freeze.thawed) * 1000:.0f} ms later, while the guest ran on")
-
-
-def show_stalls(freeze):
+def show_stalls(stalls):
     title("The longest write of each writer around the freeze, in ms")
     for fstype, path in proof.FILESYSTEMS.items():
         cells = []
         for kind, names in (("plain", proof.PLAIN), ("fsynced", proof.SYNCED)):
-            cells.append(f"{kind} " + " ".join(f"{freeze.stalls[f'{path}/{name}']:6.0f}" for name in names))
+            cells.append(f"{kind} " + " ".join(f"{stalls[f'{path}/{name}']:6.0f}" for name in names))
         print(f"  {fstype:<7}{'    '.join(cells)}")
-
-
-def show_verdict(freeze):
-    title("The agent's verdict")
-    verdict = freeze.verdict
-    print(f"  consistent: {str(verdict['consistent']).lower()}   frozen {verdict['frozen-ms']} ms, "
-          f"{verdict['thawed']} thawed")
-    for reason in verdict["reasons"]:
-        print(f"  {reason}")
 
 
 # ---- the proof
@@ -107,13 +55,11 @@ def show_findings(findings):
         print(f"  {paint(word, f'{word:<4}')}{found.filesystem:<6}{found.what:<{wide}}  {found.seen}", flush=True)
 
 
-def judge(freeze, with_freeze, without):
+def judge(with_freeze, without):
     """Raises what is wrong with the whole."""
     wrong = [f"{found.filesystem}: {found.what}: {found.seen}" for found in with_freeze if not found.is_good]
     if wrong:
         raise Failed("the image is not consistent: " + "; ".join(wrong))
-    if not freeze.verdict["consistent"]:
-        raise Failed("the agent does not vouch for the image: " + "; ".join(freeze.verdict["reasons"]))
     if all(found.is_good for found in without):
         raise Failed("the copy without a freeze passes too: the checks prove nothing")
 
@@ -134,10 +80,13 @@ def take_copies(builddir, folder):
         running = busy.copy_running(folder / "running")
         busy.wait_records(100)
         planned = agent.call("snapfreeze-plan")["filesystems"]
+        agent.port.close()
         say("what the agent will freeze, in order: " + ", ".join(entry["mountpoint"] for entry in planned))
-        say("freezing over virtio-serial, copying, thawing")
-        frozen, freeze = busy.copy_frozen(agent, folder / "frozen", label="demo")
-        return running, frozen, freeze
+        title("snapfreeze snapshot --backup: freeze over virtio-serial, backups of all disks, thaw")
+        frozen, done, stalls = busy.copy_frozen(folder / "frozen", "--label", "demo")
+        if done.returncode != 0:
+            raise Failed("no consistent snapshot was taken")
+        return running, frozen, stalls
     finally:
         guest.stop()
 
@@ -165,12 +114,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sfdemo-") as folder:
         say("preparing the guest out of Debian's packages")
         image.base()
-        running, frozen, freeze = take_copies(builddir, Path(folder))
-        show_time_line(freeze)
-        show_stalls(freeze)
-        show_verdict(freeze)
-        with_freeze, without = examine(running, frozen)
-        judge(freeze, with_freeze, without)
+        running, frozen, stalls = take_copies(builddir, Path(folder))
+        show_stalls(stalls)
+        judge(*examine(running, frozen))
     print()
     say("done")
     print(paint("ok", "The image is consistent."))

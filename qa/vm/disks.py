@@ -65,10 +65,14 @@ def _sparse(path, mib):
     return path
 
 
+def tool(name):
+    """The path of a program that only root has in its path."""
+    image.need(name)
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
 def _mkfs(*argv):
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    image.need(argv[0])
-    image.output(shutil.which(argv[0], path=path), *argv[1:])
+    image.output(tool(argv[0]), *argv[1:])
 
 
 def ext4(path, mib, tree=None, label=None):
@@ -126,10 +130,8 @@ def _make_all(folder):
 def _cached(name, make):
     """The folder of images that @make fills, kept by what this file says and by mkfs's versions."""
     seed = Path(__file__).read_bytes()
-    for tool in (["mke2fs", "-V"], ["mkfs.xfs", "-V"], ["mkfs.btrfs", "--version"]):
-        image.need(tool[0])
-        path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-        shown = subprocess.run([shutil.which(tool[0], path=path), *tool[1:]], capture_output=True)
+    for argv in (["mke2fs", "-V"], ["mkfs.xfs", "-V"], ["mkfs.btrfs", "--version"]):
+        shown = subprocess.run([tool(argv[0]), *argv[1:]], capture_output=True)
         seed += shown.stdout + shown.stderr
     folder = image.cache_dir() / f"disks-{name}-{hashlib.sha256(seed).hexdigest()[:16]}"
     with image.locked("disks"):

@@ -54,6 +54,10 @@ class FreezeTrace:
                 calls[number] = calls[number]._replace(end=time, result=int(match["result"]))
         return [call for call in calls if call.result in (0, None)]
 
+    def moment_ms(self):
+        """A moment within the last freeze, when all was frozen and nothing thawed yet: by the guest's monotonic clock."""
+        return (max(call.end for call in self.calls("freeze")) + min(call.begin for call in self.calls("thaw"))) * 500
+
     def by_path(self, kind, paths):
         """Mount point -> its call, for filesystems that are mounted now, in the order of the beginnings. A second
         call on one filesystem, or one on a filesystem that is not in @paths, is an error."""

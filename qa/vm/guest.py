@@ -41,6 +41,8 @@ def qemu_argv(base, archive, folder, accel, append, memory=1024, cpus=2):
             "-cpu", "host" if accel == "kvm" else "qemu64",
             "-kernel", str(base.kernel), "-initrd", str(archive),
             "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
+            # A monitor serves one client at a time: this one is for programs under test.
+            "-qmp", f"unix:{folder}/monitor,server=on,wait=off",
             "-device", "virtio-serial-pci,id=serial", "-device", "virtio-rng-pci"]
     for name, port in PORTS.items():
         argv += ["-chardev", f"socket,id={name},path={folder}/{name},server=on,wait=off",

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The proof that a freeze makes a copy consistent, for test_proof.py and the demo.
 
-A guest keeps an ext4, an XFS and a btrfs busy; the host copies the disks through QEMU, frozen or
-running; a second guest, which never knew the first, examines the copies. They are never mounted on
+A guest keeps an ext4, an XFS and a btrfs busy; the host copies the disks, frozen by `snapfreeze
+snapshot` or running; a second guest, which never knew the first, examines the copies. They are never mounted on
 the machine that runs this.
 """
 
 import json
-import time
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import disks
+import image
+from freeze_trace import FreezeTrace
 from guest import Disk
 from writers import Writers
 
@@ -39,19 +41,6 @@ class Copy:
     moment_ms: float = 0.0
     is_frozen: bool = False
     acknowledged: dict = field(default_factory=dict)  # file -> the last record acknowledged before
-
-
-@dataclass
-class Freeze:
-    """One freeze as the host saw it: times of its own clock, and both answers."""
-    asked: float
-    answered: float = 0.0
-    fixed: float = 0.0
-    thawed: float = 0.0
-    copied: float = 0.0
-    reply: dict = None
-    verdict: dict = None
-    stalls: dict = None  # file -> the longest write around the freeze, in ms
 
 
 @dataclass
@@ -141,29 +130,39 @@ class Busy:
         self._count(copy)
         return copy
 
-    def copy_frozen(self, agent, folder, label="proof"):
-        """Freezes as a hypervisor does, copies, thaws as soon as the moment of the copy is fixed."""
+    def snapshot(self, *words, **streams):
+        """Has `snapfreeze snapshot` do what @words say. Returns the finished command, the moment that it shows, and
+        file -> the longest write around it, in ms."""
+        client = image.find_ours(self.guest.builddir)["snapfreeze"]
+        begin_ms = self.now_ms()
+        with FreezeTrace(self.guest) as trace:
+            done = subprocess.run([client, "snapshot", "--agent", self.guest.folder / "agent", "--qmp",
+                                   self.guest.folder / "monitor", *words], text=True, check=False, **streams)
+            moment_ms = trace.moment_ms() if trace.calls("thaw") else None
+        end_ms = self.now_ms()
+        self.wait_records(5)
+        stalls = {name: max((end - start for _, start, end in acks if end >= begin_ms and start <= end_ms), default=0.0)
+                  for name, acks in self.acknowledged().items()}
+        return done, moment_ms, stalls
+
+    def copy_frozen(self, folder, *words, **streams):
+        """Has `snapfreeze snapshot` back up the disks. Returns the copy, the finished command, and the stalls."""
         copy = self._copy(folder)
         copy.is_frozen = True
-        begin_ms = self.now_ms()
-        freeze = Freeze(time.monotonic())
-        freeze.reply = agent.call("snapfreeze-freeze", 300, label=label)
-        freeze.answered = time.monotonic()
-        # Nobody can acknowledge between the answer and the thaw: any time between them divides the records.
-        clock = self.guest.spawn(["true"])
-        self.guest.start_copy(copy.paths)
-        copy.moment_ms = clock.wait().start_ns / 1e6
-        freeze.fixed = time.monotonic()
-        freeze.verdict = agent.call("snapfreeze-thaw", 300, id=freeze.reply["id"])
-        freeze.thawed = time.monotonic()
-        end_ms = self.now_ms()
-        self.guest.finish_copy(copy.paths)
-        freeze.copied = time.monotonic()
-        self.wait_records(5)
+        disks_to = [word for fstype in FILESYSTEMS for word in ("--disk", f"disk-{fstype}={fstype}")]
+        done, copy.moment_ms, stalls = self.snapshot("--backup", folder, "--format", "raw", *disks_to, *words, **streams)
+        if done.returncode == 0:
+            self._count(copy)
+        return copy, done, stalls
+
+    def keep_overlaid(self, folder, moment_ms):
+        """What lies under the overlays that `snapfreeze snapshot` made, as a copy."""
+        copy = self._copy(folder)
+        copy.is_frozen, copy.moment_ms = True, moment_ms
+        for fstype, path in copy.paths.items():
+            image.output("qemu-img", "convert", "-U", "-O", "raw", self.guest.folder / f"{fstype}.qcow2", path)
         self._count(copy)
-        freeze.stalls = {name: max((end - start for _, start, end in acks if end >= begin_ms and start <= end_ms),
-                                   default=0.0) for name, acks in self.acknowledged().items()}
-        return copy, freeze
+        return copy
 
 
 def files(names):

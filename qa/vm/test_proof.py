@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The proof of consistency: a copy taken while frozen passes every check, one taken while running does not."""
 
+import json
+import subprocess
+
 import pytest
 
 import proof
@@ -8,16 +11,16 @@ import proof
 
 @pytest.fixture
 def copies(bare_guest, make_agent, tmp_path):
-    """(the copy of the running disks, the copy of the frozen ones, the freeze), out of one busy guest."""
+    """(the copy of the running disks, the copy of the frozen ones, what the command said), out of one busy guest."""
     guest = bare_guest(disks=proof.make_disks())
     busy = proof.Busy(guest)
     agent = make_agent(guest).start()
+    agent.port.close()
     busy.wait_records(100)
     running = busy.copy_running(tmp_path / "running")
-    frozen, freeze = busy.copy_frozen(agent, tmp_path / "frozen")
-    agent.port.close()
+    frozen, done, _ = busy.copy_frozen(tmp_path / "frozen", "--json", stdout=subprocess.PIPE)
     guest.stop()
-    return running, frozen, freeze
+    return running, frozen, json.loads(done.stdout)
 
 
 def bad(findings):
@@ -25,9 +28,9 @@ def bad(findings):
 
 
 def test_a_copy_of_frozen_disks_is_consistent_and_one_of_running_disks_is_not(copies, bare_guest):
-    running, frozen, freeze = copies
-    assert [entry["result"] for entry in freeze.reply["filesystems"]] == ["frozen"] * len(proof.FILESYSTEMS)
-    assert freeze.verdict["consistent"] is True, freeze.verdict["reasons"]
+    running, frozen, reply = copies
+    assert [entry["result"] for entry in reply["freeze"]["filesystems"]] == ["frozen"] * len(proof.FILESYSTEMS)
+    assert reply["consistent"] is True, reply["thaw"]["reasons"]
 
     guest = bare_guest(disks=proof.copied_disks(running=running, frozen=frozen), builddir=None)
     findings = proof.Examination(guest, "frozen", frozen).run()
