@@ -24,6 +24,7 @@ SfPlanSource sf_config_plan_source(const SfConfig *config)
 		.run = config->statedir,
 		.include = (const char *const *)config->include,
 		.exclude = (const char *const *)config->exclude,
+		.own_namespace_only = config->namespaces == SF_NAMESPACES_OWN,
 	};
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/backing.h"
+#include "agent/namespaces.h"
 
 /* dm on md on partitions on loop … and overlay on overlay: deeper ones count as hidden. */
 #define MAX_DEPTH 32
@@ -134,19 +135,12 @@ static void add_file(SfBackings *backings, SfBacking *backing, const char *path,
 		backing->is_hidden = true;
 }
 
-/* The kernel asks the file's filesystem for its number, which is the same as looking there. */
+/* The kernel asks the file's filesystem for its number, which is the same as looking there. The
+ * path may be that of any namespace. */
 static bool is_safe_to_ask(SfBackings *backings, const char *path)
 {
-	g_autofree char *prefix = g_strdup(path);
-
-	do {
-		const SfMount *mount = sf_mounts_at_path(backings->mounts, prefix);
-
-		for (; mount; mount = mount->same_path)
-			if (sf_fskind_is_remote(mount->kind) || mount->is_behind_remote)
-				return false;
-	} while (sf_mounts_shorten(prefix));
-	return true;
+	return !sf_mounts_may_hang(backings->mounts, path) &&
+	       !sf_namespaces_may_hang(backings->mounts, path);
 }
 
 /* -1 where the node is not that device: what else it is must not be opened. */
@@ -195,10 +189,11 @@ static void add_loop(SfBackings *backings, SfBacking *backing, const SfBlockdev 
 		path[strlen(path) - strlen(DELETED_SUFFIX)] = '\0';
 	if (is_safe_to_ask(backings, path) && add_loop_by_number(backings, backing, loop))
 		return;
+	/* A path alone does not tell in which namespace it is one. */
+	if (*path != '/' || sf_namespaces_hold_anonymous(backings->mounts))
+		backing->is_hidden = true;
 	if (*path == '/')
 		add_file(backings, backing, path, 0);
-	else
-		backing->is_hidden = true;
 }
 
 static SfBacking *find(SfBackings *backings, SfDevice device, int depth)

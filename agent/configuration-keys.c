@@ -40,6 +40,7 @@ static const char *const method_names[] = {"virtio-serial", "isa-serial", "unix-
 					   "vsock-listen", NULL};
 static const char *const profile_names[] = {"snapshot", "standard", "full", NULL};
 static const char *const foreign_names[] = {"fail", "accept", NULL};
+static const char *const namespaces_names[] = {"all", "own", NULL};
 
 #define AT(field) offsetof(SfConfig, field)
 
@@ -66,6 +67,7 @@ static const Key keys[] = {
 	{"freeze", "flush-throttle", KEY_BOOLEAN, AT(flush_throttle)},
 	{"freeze", "include", KEY_PATTERNS, AT(include)},
 	{"freeze", "exclude", KEY_PATTERNS, AT(exclude)},
+	{"freeze", "namespaces", KEY_ENUM, AT(namespaces), .values = namespaces_names},
 	{"freeze", "freeze-parallel", KEY_NUMBER, AT(freeze_parallel), 1, SF_PLAN_MAX_TARGETS},
 	{"freeze", "foreign-freeze", KEY_ENUM, AT(foreign_freeze), .values = foreign_names},
 	{"hooks", "enabled", KEY_BOOLEAN, AT(hooks_enabled)},

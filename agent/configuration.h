@@ -16,6 +16,8 @@ typedef enum {
 
 typedef enum { SF_FOREIGN_FAIL, SF_FOREIGN_ACCEPT } SfForeign;
 
+typedef enum { SF_NAMESPACES_ALL, SF_NAMESPACES_OWN } SfWhichNamespaces;
+
 typedef struct {
 	char *name; /* "main", or NAME of [channel:NAME] */
 	SfMethod method;
@@ -47,6 +49,7 @@ typedef struct {
 	bool flush_throttle;
 	char **include; /* (nullable): patterns as SfPlanSource has them */
 	char **exclude; /* (nullable) */
+	SfWhichNamespaces namespaces;
 	unsigned int freeze_parallel;
 	SfForeign foreign_freeze;
 	bool hooks_enabled;

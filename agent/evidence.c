@@ -12,7 +12,9 @@
 #include "agent/counters.h"
 #include "agent/evidence.h"
 #include "agent/left-out.h"
+#include "agent/namespaces.h"
 #include "agent/superblocks.h"
+#include "agent/target.h"
 #include "protocol/error.h"
 
 struct SfEvidence {
@@ -20,6 +22,7 @@ struct SfEvidence {
 	struct libmnt_monitor *monitor;
 	int monitor_fd;
 	SfCounters *counters;
+	SfMounts *now;    /* (nullable): the plan's, until they were read again */
 	GHashTable *held; /* set of char*: superblocks that stay what they are, being open */
 	GArray *before;
 };
@@ -49,18 +52,20 @@ void sf_evidence_free(SfEvidence *evidence)
 		return;
 	if (evidence->monitor)
 		mnt_unref_monitor(evidence->monitor);
+	sf_mounts_free(evidence->now);
 	sf_counters_free(evidence->counters);
 	g_clear_pointer(&evidence->held, g_hash_table_unref);
 	g_clear_pointer(&evidence->before, g_array_unref);
 	g_free(evidence);
 }
 
-bool sf_evidence_table_changed(SfEvidence *evidence)
+bool sf_evidence_table_changed(SfEvidence *evidence, const SfMounts *mounts)
 {
 	struct pollfd polled = {.fd = evidence->monitor_fd, .events = POLLIN};
+	bool others_changed = mounts && sf_namespaces_have_changed(mounts);
 
 	if (poll(&polled, 1, 0) != 1)
-		return false;
+		return others_changed;
 	mnt_monitor_event_cleanup(evidence->monitor);
 	return true;
 }
@@ -86,40 +91,80 @@ static GHashTable *collect_devices(const SfPlan *plan)
 	return devices;
 }
 
-/* What a plan made now would freeze and the one that was made does not. No plan is made: what has
- * been covered since has no path that leads to it, and is frozen all the same. */
-static void blame_new_superblocks(const SfPlanSource *source, const SfPlan *plan,
-				  SfOutcome *outcome)
+static void blame_unfrozen(const SfMount *mount, SfOutcome *outcome)
 {
-	g_autoptr(GError) error = NULL;
-	g_autoptr(SfMounts) now = sf_mounts_read(source->mountinfo, &error);
-	g_autoptr(GHashTable) planned = collect_devices(plan);
+	g_autofree char *name = sf_target_spell(mount->space, mount->path);
+
+	sf_outcome_blame(outcome, "'%s' (%s) is writable and was not frozen", name, mount->fstype);
+}
+
+static bool is_left_out(const SfPlanSource *source, const GPtrArray *superblock)
+{
 	SfLeftOutReason reason;
 
+	/* What the own namespace does not show counts, for as little as it is frozen. */
+	return sf_left_out_find_reason(source, superblock, &reason) &&
+	       reason != SF_LEFT_OUT_NAMESPACE;
+}
+
+/* What a plan made now would freeze and the one that was made does not. No plan is made: what has
+ * been covered since has no path that leads to it, and is frozen all the same. */
+static void blame_unplanned(const SfPlanSource *source, const SfMounts *mounts, const SfPlan *plan,
+			    SfOutcome *outcome)
+{
+	g_autoptr(GHashTable) planned = collect_devices(plan);
+
+	for (guint i = 0; i < mounts->mounts->len; i++) {
+		const SfMount *mount = g_ptr_array_index(mounts->mounts, i);
+		const GPtrArray *superblock = sf_mounts_of_device(mounts, mount->device);
+
+		if (g_ptr_array_index(superblock, 0) == mount &&
+		    !g_hash_table_contains(planned, &mount->device) &&
+		    !is_left_out(source, superblock))
+			blame_unfrozen(mount, outcome);
+	}
+}
+
+static void blame_unread(const SfMounts *mounts, SfOutcome *outcome)
+{
+	if (sf_namespaces_count_unread(mounts) > 0)
+		sf_outcome_blame(outcome, "mount tables of other processes could not be read");
+}
+
+static const SfMounts *latest_mounts(const SfEvidence *evidence, const SfPlan *plan)
+{
+	return evidence->now ? evidence->now : plan->mounts;
+}
+
+static void blame_changed_table(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
+{
+	g_autoptr(GError) error = NULL;
+	SfMounts *now;
+
+	/* Who named filesystems meant those, and no others. */
+	if (!plan->is_whole || !sf_evidence_table_changed(evidence, latest_mounts(evidence, plan)))
+		return;
+	now = sf_namespaces_read(evidence->source, &error);
 	if (!now) {
 		sf_outcome_blame(outcome, "the mount table changed and cannot be read: %s",
 				 error->message);
 		return;
 	}
-	for (guint i = 0; i < now->mounts->len; i++) {
-		const SfMount *mount = g_ptr_array_index(now->mounts, i);
-		const GPtrArray *superblock = sf_mounts_of_device(now, mount->device);
-
-		if (g_ptr_array_index(superblock, 0) == mount &&
-		    !g_hash_table_contains(planned, &mount->device) &&
-		    !sf_left_out_find_reason(source, superblock, &reason))
-			sf_outcome_blame(outcome, "'%s' (%s) is writable and was not frozen",
-					 mount->path, mount->fstype);
-	}
+	blame_unplanned(evidence->source, now, plan, outcome);
+	sf_mounts_free(evidence->now);
+	evidence->now = now;
 }
 
-static void blame_changed_table(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
+/* What the plan knew that it would not freeze, though nobody has excluded it by name. */
+static void blame_other_namespaces(const SfEvidence *evidence, const SfPlan *plan,
+				   SfOutcome *outcome)
 {
-	if (!sf_evidence_table_changed(evidence))
+	if (!plan->is_whole)
 		return;
-	/* Who named filesystems meant those, and no others. */
-	if (plan->is_whole)
-		blame_new_superblocks(evidence->source, plan, outcome);
+	if (evidence->source->own_namespace_only)
+		blame_unplanned(evidence->source, plan->mounts, plan, outcome);
+	else
+		blame_unread(plan->mounts, outcome);
 }
 
 /* Unknown is what neither table has: one that was mounted since is in the table of now, and was
@@ -134,7 +179,7 @@ static void blame_hidden_superblocks(SfEvidence *evidence, const SfPlan *plan, S
 		sf_superblocks_find_unknown(source, plan->mounts, evidence->held);
 	if (unknown->len == 0)
 		return;
-	g_autoptr(SfMounts) now = sf_mounts_read(source->mountinfo, NULL);
+	g_autoptr(SfMounts) now = sf_namespaces_read(source, NULL);
 	g_autoptr(GPtrArray) unknown_now =
 		now ? sf_superblocks_find_unknown(source, now, evidence->held) : NULL;
 	for (guint i = 0; i < unknown->len; i++) {
@@ -153,7 +198,7 @@ static void blame_foreign(const SfPlan *plan, const SfRecord *record, SfOutcome 
 		if (atomic_load(&record->map->entries[i].state) == SF_ENTRY_FOREIGN)
 			sf_outcome_blame(outcome,
 					 "'%s' was frozen by somebody else, who may thaw it",
-					 target->mountpoint);
+					 target->name);
 	}
 }
 
@@ -162,6 +207,7 @@ void sf_evidence_take(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outco
 	g_clear_pointer(&evidence->before, g_array_unref);
 	evidence->before = sf_counters_read(evidence->counters);
 	blame_changed_table(evidence, plan, outcome);
+	blame_other_namespaces(evidence, plan, outcome);
 	blame_hidden_superblocks(evidence, plan, outcome);
 }
 
@@ -180,7 +226,7 @@ static void blame_writes(SfEvidence *evidence, const SfPlan *plan, const SfRecor
 		sf_outcome_blame(outcome,
 				 was_synced ? "'%s', which cannot freeze, was written since"
 					    : "'%s' was written while frozen",
-				 target->mountpoint);
+				 target->name);
 	}
 }
 
@@ -188,9 +234,9 @@ static void blame_unwatched(SfEvidence *evidence, const SfPlan *plan, SfOutcome 
 {
 	for (guint i = 0; i < plan->targets->len; i++)
 		if (!sf_counters_is_watched(evidence->counters, evidence->before, i))
-			sf_outcome_blame(outcome, "whether '%s' was written cannot be seen",
-					 ((const SfTarget *)g_ptr_array_index(plan->targets, i))
-						 ->mountpoint);
+			sf_outcome_blame(
+				outcome, "whether '%s' was written cannot be seen",
+				((const SfTarget *)g_ptr_array_index(plan->targets, i))->name);
 }
 
 void sf_evidence_judge(SfEvidence *evidence, const SfPlan *plan, const SfRecord *record,
@@ -211,8 +257,7 @@ void sf_evidence_hear_thaw(const SfPlan *plan, const SfRecord *record, SfOutcome
 		if (atomic_load(&entry->state) != SF_ENTRY_THAWED)
 			continue;
 		if (atomic_load(&entry->error) == EINVAL)
-			sf_outcome_blame(outcome, "'%s' was thawed by somebody else",
-					 target->mountpoint);
+			sf_outcome_blame(outcome, "'%s' was thawed by somebody else", target->name);
 		else
 			outcome->thawed++;
 	}

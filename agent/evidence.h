@@ -20,8 +20,14 @@ SfEvidence *sf_evidence_new(const SfPlanSource *source, GError **error) G_GNUC_W
 void sf_evidence_free(SfEvidence *evidence);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfEvidence, sf_evidence_free)
 
-/* Whether the mount table may have changed since the last call, or since sf_evidence_new(). */
-bool sf_evidence_table_changed(SfEvidence *evidence);
+/**
+ * sf_evidence_table_changed:
+ * @mounts: (nullable): what was read last
+ *
+ * Whether the own mount table may have changed since the last call, or since sf_evidence_new(); or
+ * another namespace's, or which there are, since @mounts was read.
+ */
+bool sf_evidence_table_changed(SfEvidence *evidence, const SfMounts *mounts);
 
 /* Opens the write counters of the plan's devices: while nothing is frozen. */
 bool sf_evidence_open(SfEvidence *evidence, const SfPlan *plan,

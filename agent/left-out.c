@@ -4,6 +4,7 @@
 
 #include "agent/filter.h"
 #include "agent/left-out.h"
+#include "agent/namespaces.h"
 
 static const struct {
 	const char *name, *text;
@@ -18,6 +19,10 @@ static const struct {
 	[SF_LEFT_OUT_UNSUPPORTED] = {"unsupported", "the kernel has no freeze for its type", true},
 	[SF_LEFT_OUT_EXCLUDED] = {"excluded", "excluded by configuration", true},
 	[SF_LEFT_OUT_NOT_NAMED] = {"not-named", "not named", true},
+	[SF_LEFT_OUT_NAMESPACE] = {"other-namespace",
+				   "mounted in another namespace only, which the configuration "
+				   "leaves out",
+				   true},
 };
 
 const char *sf_left_out_reason_name(SfLeftOutReason reason)
@@ -78,6 +83,10 @@ bool sf_left_out_find_reason(const SfPlanSource *source, const GPtrArray *superb
 		*out_reason = SF_LEFT_OUT_EXCLUDED;
 		return true;
 	}
+	if (first->space && source->own_namespace_only) {
+		*out_reason = SF_LEFT_OUT_NAMESPACE;
+		return true;
+	}
 	return false;
 }
 
@@ -88,6 +97,7 @@ SfLeftOut *sf_left_out_new(const GPtrArray *superblock, SfLeftOutReason reason)
 
 	left_out->device = first->device;
 	left_out->mountpoint = g_strdup(first->path);
+	left_out->space = sf_namespace_ref(first->space);
 	left_out->fstype = g_strdup(first->fstype);
 	left_out->source = g_strdup(first->source);
 	left_out->reason = reason;
@@ -97,6 +107,7 @@ SfLeftOut *sf_left_out_new(const GPtrArray *superblock, SfLeftOutReason reason)
 void sf_left_out_free(SfLeftOut *left_out)
 {
 	g_free(left_out->mountpoint);
+	sf_namespace_unref(left_out->space);
 	g_free(left_out->fstype);
 	g_free(left_out->source);
 	g_free(left_out);

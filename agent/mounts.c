@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <libmount.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "agent/mounts.h"
+#include "agent/namespaces.h"
 #include "agent/visibility.h"
 #include "protocol/error.h"
 
@@ -27,12 +29,14 @@ static int refuse_line(struct libmnt_table *table, const char *filename, int lin
 	return -EINVAL;
 }
 
-static bool parse_table(struct libmnt_table *parsed, const char *path, GError **error)
+/* @stream: (nullable): %NULL reads the file @path */
+static bool parse_table(struct libmnt_table *parsed, FILE *stream, const char *path, GError **error)
 {
 	int rc;
 
 	mnt_table_set_parser_errcb(parsed, refuse_line);
-	rc = mnt_table_parse_file(parsed, path);
+	rc = stream ? mnt_table_parse_stream(parsed, stream, path)
+		    : mnt_table_parse_file(parsed, path);
 	if (rc == 0)
 		return true;
 	errno = rc < 0 ? -rc : EINVAL;
@@ -74,6 +78,18 @@ static void fill_superblock(SfMounts *mounts, SfMount *mount, struct libmnt_fs *
 		mount->superblock_read_only = has_option(mount->super_options, "ro");
 }
 
+void sf_mounts_append(SfMounts *mounts, SfMount *mount)
+{
+	GPtrArray *superblock = g_hash_table_lookup(mounts->by_device, &mount->device);
+
+	if (!superblock) {
+		superblock = g_ptr_array_new();
+		g_hash_table_insert(mounts->by_device, &mount->device, superblock);
+	}
+	g_ptr_array_add(superblock, mount);
+	g_ptr_array_add(mounts->mounts, mount);
+}
+
 static void add_mount(SfMounts *mounts, SfMount *mount, struct libmnt_fs *fs)
 {
 	static const SfMount none;
@@ -89,12 +105,7 @@ static void add_mount(SfMounts *mounts, SfMount *mount, struct libmnt_fs *fs)
 
 	superblock = g_hash_table_lookup(mounts->by_device, &mount->device);
 	fill_superblock(mounts, mount, fs, superblock ? superblock->pdata[0] : &none);
-	if (!superblock) {
-		superblock = g_ptr_array_new();
-		g_hash_table_insert(mounts->by_device, &mount->device, superblock);
-	}
-	g_ptr_array_add(superblock, mount);
-	g_ptr_array_add(mounts->mounts, mount);
+	sf_mounts_append(mounts, mount);
 }
 
 /* A chain and no list: nearly all paths have one mount, and there may be very many. */
@@ -135,7 +146,7 @@ static SfMounts *mounts_new(void)
 	return mounts;
 }
 
-SfMounts *sf_mounts_read(const char *path, GError **error)
+static SfMounts *mounts_read(FILE *stream, const char *path, GError **error)
 {
 	g_autoptr(SfMounts) mounts = mounts_new();
 	struct libmnt_table *parsed = mnt_new_table();
@@ -145,9 +156,28 @@ SfMounts *sf_mounts_read(const char *path, GError **error)
 		sf_throw(error, "no memory for the mount table");
 		return NULL;
 	}
-	done = parse_table(parsed, path, error) && copy_table(mounts, parsed, error);
+	done = parse_table(parsed, stream, path, error) && copy_table(mounts, parsed, error);
 	mnt_unref_table(parsed);
 	return done ? g_steal_pointer(&mounts) : NULL;
+}
+
+SfMounts *sf_mounts_read(const char *path, GError **error)
+{
+	return mounts_read(NULL, path, error);
+}
+
+SfMounts *sf_mounts_parse(char *text, size_t length, const char *name, GError **error)
+{
+	FILE *stream = fmemopen(text, length, "r");
+	SfMounts *mounts;
+
+	if (!stream) {
+		sf_throw_errno(error, "read the mount table '%s'", name);
+		return NULL;
+	}
+	mounts = mounts_read(stream, name, error);
+	fclose(stream);
+	return mounts;
 }
 
 void sf_mounts_free(SfMounts *mounts)
@@ -160,6 +190,7 @@ void sf_mounts_free(SfMounts *mounts)
 	g_hash_table_unref(mounts->by_device);
 	g_hash_table_unref(mounts->by_path);
 	g_ptr_array_unref(mounts->mounts);
+	sf_namespaces_free(mounts->others);
 	g_free(mounts->table);
 	g_string_chunk_free(mounts->strings);
 	g_free(mounts);
@@ -193,6 +224,20 @@ bool sf_mounts_shorten(char *path)
 		return false;
 	slash[slash == path ? 1 : 0] = '\0';
 	return true;
+}
+
+bool sf_mounts_may_hang(const SfMounts *mounts, const char *path)
+{
+	g_autofree char *prefix = g_strdup(path);
+
+	do {
+		const SfMount *mount = sf_mounts_at_path(mounts, prefix);
+
+		for (; mount; mount = mount->same_path)
+			if (sf_fskind_is_remote(mount->kind) || mount->is_behind_remote)
+				return true;
+	} while (sf_mounts_shorten(prefix));
+	return false;
 }
 
 const SfMount *sf_mounts_find_holder(const SfMounts *mounts, const char *path)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "agent/freezer/messages.h"
+#include "agent/namespaces.h"
 #include "agent/opener-child.h"
 
 /* The same number on every architecture that has it; glibc's headers before 2.34 do not name it. */
@@ -41,9 +43,9 @@ static void close_between(unsigned first, unsigned last)
 		close(fd);
 }
 
-static void write_number(char *text, unsigned number)
+static void write_number(char *text, uint64_t number)
 {
-	char digits[16];
+	char digits[24];
 	int n = 0;
 
 	do {
@@ -53,6 +55,14 @@ static void write_number(char *text, unsigned number)
 	while (n > 0)
 		*text++ = digits[--n];
 	*text = '\0';
+}
+
+static void close_keeping_errno(int fd)
+{
+	int reason = errno;
+
+	close(fd);
+	errno = reason;
 }
 
 static int read_fdinfo(int fd, char *buffer, size_t size)
@@ -115,6 +125,90 @@ static SfOpenerResult check(int fd, const SfTarget *target, const SfRoute *route
 	return SF_OPENER_OPENED;
 }
 
+static bool space_is(int folder, const SfNamespace *space)
+{
+	char expected[64] = "mnt:[";
+	char text[64];
+	ssize_t length = readlinkat(folder, "ns/mnt", text, sizeof(text) - 1);
+
+	if (length < 0)
+		return false;
+	text[length] = '\0';
+	write_number(expected + strlen(expected), space->inode);
+	strcat(expected, "]");
+	return strcmp(text, expected) == 0;
+}
+
+/* -1 with errno. The folder is that of one process, and is nobody's once that has ended, whoever
+ * gets its pid next. */
+static int open_root(const SfNamespace *space)
+{
+	int folder = open(space->process, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int root = -1;
+
+	if (folder < 0)
+		return -1;
+	if (space_is(folder, space))
+		root = openat(folder, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	else
+		errno = ESRCH;
+	close(folder);
+	return root;
+}
+
+/* The next component of @path into @name, which holds NAME_MAX + 1; what is left of @path.
+ * (nullable): it is too long, or leads up. */
+static const char *take_component(const char *path, char *name)
+{
+	size_t length = strcspn(path, "/");
+
+	if (length > NAME_MAX)
+		return NULL;
+	memcpy(name, path, length);
+	name[length] = '\0';
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return NULL;
+	return path + length + strspn(path + length, "/");
+}
+
+/* -1 with errno. What lies there is another's to arrange: each component is opened by itself, none
+ * leads up, and a symbolic link is never followed, so the way cannot leave @root but by a mount;
+ * which mount it ends on is checked by whoever calls. (openat2(2) says the same in one call, but
+ * only since Linux 5.6.) Closes @root. */
+static int open_below(int root, const char *path, int flags)
+{
+	char name[NAME_MAX + 1] = ".";
+	int at = root;
+
+	path += strspn(path, "/");
+	while (at >= 0 && *path) {
+		int folder = at;
+
+		path = take_component(path, name);
+		if (!path) {
+			close(folder);
+			errno = EINVAL;
+			return -1;
+		}
+		if (!*path)
+			break;
+		at = openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		close_keeping_errno(folder);
+	}
+	if (at < 0)
+		return -1;
+	root = openat(at, name, flags | O_NOFOLLOW);
+	close_keeping_errno(at);
+	return root;
+}
+
+static int open_route(const SfRoute *route, int flags)
+{
+	if (!route->space)
+		return open(route->path, flags);
+	return open_below(open_root(route->space), route->path, flags);
+}
+
 /* To open a device node, a FIFO or a socket would reach a driver or a process: what it is is looked
  * at first, and the very same is opened then. */
 static SfOpenerResult open_file(const SfTarget *target, const SfRoute *route, int *out_fd)
@@ -122,7 +216,7 @@ static SfOpenerResult open_file(const SfTarget *target, const SfRoute *route, in
 	char self[64] = "/proc/self/fd/";
 	struct stat info;
 	int fd = -1;
-	int node = open(route->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int node = open_route(route, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 	if (node < 0)
 		return SF_OPENER_FAILED;
@@ -140,7 +234,7 @@ static SfOpenerResult open_file(const SfTarget *target, const SfRoute *route, in
 
 static SfOpenerResult open_folder(const SfTarget *target, const SfRoute *route, int *out_fd)
 {
-	int fd = open(route->path, FOLDER_FLAGS);
+	int fd = open_route(route, FOLDER_FLAGS);
 
 	if (fd >= 0)
 		return check(fd, target, route, out_fd);

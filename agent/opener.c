@@ -83,7 +83,7 @@ static const char *path_in_work(const SfOpener *opener)
 {
 	const SfTarget *target = g_ptr_array_index(opener->plan->targets, opener->next);
 
-	return target->mountpoint;
+	return target->name;
 }
 
 static void explain(SfOpener *opener, const SfOpenerMessage *message)

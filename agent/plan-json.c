@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "agent/hook-list.h"
+#include "agent/namespaces.h"
 #include "agent/plan.h"
 
 static void add_text(JsonBuilder *builder, const char *text)
@@ -35,7 +36,28 @@ static void add_texts(JsonBuilder *builder, const char *name, const GPtrArray *t
 	json_builder_end_array(builder);
 }
 
-/* For each target the mount points of those that are frozen first: one pass over the edges. */
+JsonNode *sf_namespace_to_json(const SfNamespace *space)
+{
+	JsonObject *object = json_object_new();
+	JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+
+	json_object_set_int_member(object, "inode", (gint64)space->inode);
+	json_object_set_int_member(object, "pid", space->pid);
+	json_object_set_string_member(object, "command", space->command);
+	json_node_take_object(node, object);
+	return node;
+}
+
+/* @space: (nullable): then there is nothing to add. */
+static void add_namespace(JsonBuilder *builder, const SfNamespace *space)
+{
+	if (!space)
+		return;
+	json_builder_set_member_name(builder, "namespace");
+	json_builder_add_value(builder, sf_namespace_to_json(space));
+}
+
+/* For each target the names of those that are frozen first: one pass over the edges. */
 static GPtrArray *collect_before(const SfPlan *plan)
 {
 	GDestroyNotify free_list = (GDestroyNotify)g_ptr_array_unref;
@@ -47,7 +69,7 @@ static GPtrArray *collect_before(const SfPlan *plan)
 		SfPlanEdge edge = g_array_index(plan->edges, SfPlanEdge, i);
 		const SfTarget *before = g_ptr_array_index(plan->targets, edge.before);
 
-		g_ptr_array_add(g_ptr_array_index(lists, edge.after), before->mountpoint);
+		g_ptr_array_add(g_ptr_array_index(lists, edge.after), before->name);
 	}
 	return lists;
 }
@@ -69,6 +91,7 @@ static void add_target(JsonBuilder *builder, const SfTarget *target, const GPtrA
 	add_texts(builder, "after", before);
 	json_builder_set_member_name(builder, "backing-hidden");
 	json_builder_add_boolean_value(builder, target->backing_hidden);
+	add_namespace(builder, target->space);
 	json_builder_end_object(builder);
 }
 
@@ -79,6 +102,7 @@ static void add_left_out(JsonBuilder *builder, const SfLeftOut *left_out)
 	add_member(builder, "device", left_out->source);
 	add_member(builder, "fstype", left_out->fstype);
 	add_member(builder, "reason", sf_left_out_reason_name(left_out->reason));
+	add_namespace(builder, left_out->space);
 	json_builder_end_object(builder);
 }
 

@@ -12,6 +12,8 @@
 #include "agent/backing.h"
 #include "agent/left-out.h"
 #include "agent/members.h"
+#include "agent/named.h"
+#include "agent/namespaces.h"
 #include "agent/order.h"
 #include "agent/plan.h"
 #include "agent/target.h"
@@ -105,46 +107,6 @@ void sf_plan_close(SfPlan *plan)
 {
 	for (guint i = 0; i < plan->targets->len; i++)
 		sf_target_close(g_ptr_array_index(plan->targets, i));
-}
-
-/* "//mnt/data/" -> "/mnt/data", as the mount table spells it. */
-static char *normalize(const char *path)
-{
-	GString *text = g_string_new(NULL);
-
-	for (; *path; path++)
-		if (*path != '/' || text->len == 0 || text->str[text->len - 1] != '/')
-			g_string_append_c(text, *path);
-	if (text->len > 1 && text->str[text->len - 1] == '/')
-		g_string_truncate(text, text->len - 1);
-	return g_string_free(text, FALSE);
-}
-
-static bool name_one(Maker *maker, const char *path, GError **error)
-{
-	g_autofree char *normal = normalize(path);
-	const SfMount *mount = sf_mounts_topmost(sf_mounts_at_path(maker->mounts, normal));
-	SfLeftOutReason reason;
-
-	if (!mount)
-		return sf_throw(error, "'%s' is not a mount point", path);
-	if (sf_left_out_find_reason(maker->source,
-				    sf_mounts_of_device(maker->mounts, mount->device), &reason))
-		return sf_throw(error, "'%s' cannot be frozen: %s", path,
-				sf_left_out_reason_text(reason));
-	g_hash_table_add(maker->named, (gpointer)&mount->device);
-	return true;
-}
-
-static bool name_all(Maker *maker, const char *const *paths, GError **error)
-{
-	if (!paths)
-		return true;
-	maker->named = g_hash_table_new(g_int64_hash, g_int64_equal);
-	for (; *paths; paths++)
-		if (!name_one(maker, *paths, error))
-			return false;
-	return true;
 }
 
 static bool add_target(Maker *maker, const GPtrArray *superblock, GError **error)
@@ -261,7 +223,7 @@ static bool throw_cycle(const SfPlan *plan, const GArray *cycle, GError **error)
 		const SfTarget *target =
 			g_ptr_array_index(plan->targets, g_array_index(cycle, guint, i));
 
-		g_string_append_printf(text, "%s'%s'", i > 0 ? ", " : "", target->mountpoint);
+		g_string_append_printf(text, "%s'%s'", i > 0 ? ", " : "", target->name);
 	}
 	if (cycle->len > MAX_NAMED)
 		g_string_append_printf(text, " and %u more", cycle->len - MAX_NAMED);
@@ -300,16 +262,29 @@ static void apply_order(SfPlan *plan, const GArray *order)
 	g_array_sort(plan->edges, compare_edges);
 }
 
+static bool has_other_space(const SfPlan *plan)
+{
+	for (guint i = 0; i < plan->targets->len; i++)
+		if (((const SfTarget *)g_ptr_array_index(plan->targets, i))->space)
+			return true;
+	return false;
+}
+
+/* When something was mounted can be told of the own table only: with others, what may lie on
+ * anything goes before all that does not, wherever it was mounted. */
 static bool order_targets(SfPlan *plan, GError **error)
 {
 	g_autofree SfOrderNode *nodes = g_new(SfOrderNode, plan->targets->len + 1);
 	g_autoptr(GArray) order = NULL;
 	g_autoptr(GArray) cycle = NULL;
+	guint lead = has_other_space(plan) ? plan->targets->len : 0;
 
 	for (guint i = 0; i < plan->targets->len; i++) {
 		const SfTarget *target = g_ptr_array_index(plan->targets, i);
 
 		nodes[i] = (SfOrderNode){.mounted = i, .is_barrier = target->backing_hidden};
+		if (target->backing_hidden)
+			nodes[i].mounted += lead;
 	}
 	if (!sf_order_sort(nodes, plan->targets->len, plan->edges, &order, &cycle))
 		return throw_cycle(plan, cycle, error);
@@ -320,13 +295,18 @@ static bool order_targets(SfPlan *plan, GError **error)
 static bool make(Maker *maker, const char *const *mountpoints, GError **error)
 {
 	maker->plan->is_whole = mountpoints == NULL;
-	return name_all(maker, mountpoints, error) && add_superblocks(maker, error) &&
-	       find_dependencies(maker, error) && order_targets(maker->plan, error);
+	if (mountpoints) {
+		maker->named = sf_named_find(maker->source, maker->mounts, mountpoints, error);
+		if (!maker->named)
+			return false;
+	}
+	return add_superblocks(maker, error) && find_dependencies(maker, error) &&
+	       order_targets(maker->plan, error);
 }
 
 SfPlan *sf_plan_new(const SfPlanSource *source, const char *const *mountpoints, GError **error)
 {
-	g_autoptr(SfMounts) mounts = sf_mounts_read(source->mountinfo, error);
+	g_autoptr(SfMounts) mounts = sf_namespaces_read(source, error);
 	g_autoptr(SfPlan) plan = sf_plan_new_empty();
 	Maker maker = {.source = source, .mounts = mounts, .plan = plan};
 	bool is_made;
@@ -351,6 +331,12 @@ void sf_plan_find_warnings(SfPlan *plan, const SfPlanSource *source)
 	plan->warnings = sf_warnings_find(source, plan->mounts);
 }
 
+void sf_plan_take_mounts(SfPlan *plan, SfPlan *newer)
+{
+	sf_mounts_free(plan->mounts);
+	plan->mounts = g_steal_pointer(&newer->mounts);
+}
+
 bool sf_plan_equal(const SfPlan *a, const SfPlan *b)
 {
 	if (a->targets->len != b->targets->len || a->edges->len != b->edges->len)
@@ -362,7 +348,7 @@ bool sf_plan_equal(const SfPlan *a, const SfPlan *b)
 		if (left->device != right->device || left->mount_id != right->mount_id ||
 		    left->backing_hidden != right->backing_hidden ||
 		    !g_str_equal(left->mountpoint, right->mountpoint) ||
-		    !g_str_equal(left->root, right->root))
+		    !sf_namespace_equal(left->space, right->space))
 			return false;
 	}
 	return a->edges->len == 0 ||

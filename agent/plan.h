@@ -15,19 +15,22 @@
 
 /* A way to open a superblock: a mount that a path leads to. */
 typedef struct {
-	char *path;
+	char *path; /* below the root of @space */
 	int mount_id;
+	SfNamespace *space; /* (nullable): another mount namespace than the own */
 } SfRoute;
 
 /* One superblock that will be frozen (or, where its filesystem cannot, synced). */
 typedef struct {
 	SfDevice device;
-	char *root;       /* "/" , or another namespace's root; @mountpoint is below it */
-	char *mountpoint; /* the one it is opened through: visible, a directory where there is one
-			   */
-	int mount_id;     /* of that mount */
-	GArray *routes;   /* of SfRoute: @mountpoint first, then what serves where that is neither a
-			     folder nor a file; at most SF_PLAN_MAX_ROUTES */
+	SfNamespace *space; /* (nullable): the mount namespace that has it, where the own has not */
+	char *name;         /* for people, and to name it by: @mountpoint, or one such as
+			       "/proc/812/root/data" */
+	char *mountpoint;   /* the one it is opened through: visible, a directory where there is one
+			     */
+	int mount_id;       /* of that mount */
+	GArray *routes; /* of SfRoute: @mountpoint first, then what serves where that is neither a
+			   folder nor a file; at most SF_PLAN_MAX_ROUTES */
 	char *fstype;
 	char *source;           /* as the mount table names it, such as "/dev/vda1" */
 	GPtrArray *mountpoints; /* (nullable): of char*: all of them, in table order; until
@@ -49,11 +52,13 @@ typedef enum {
 	SF_LEFT_OUT_UNSUPPORTED, /* on a disk, but the kernel has no freeze for its kind (ZFS) */
 	SF_LEFT_OUT_EXCLUDED,    /* by configuration */
 	SF_LEFT_OUT_NOT_NAMED,   /* the request named others */
+	SF_LEFT_OUT_NAMESPACE,   /* mounted in another namespace only; configured so */
 } SfLeftOutReason;
 
 typedef struct {
 	SfDevice device;
-	char *mountpoint; /* its first */
+	char *mountpoint;   /* its first */
+	SfNamespace *space; /* (nullable): the mount namespace that has it, where the own has not */
 	char *fstype;
 	char *source;
 	SfLeftOutReason reason;
@@ -83,17 +88,18 @@ typedef struct {
 	const char *const *include;   /* (nullable): patterns: a glob on mount points, "type:NAME",
 					 "device:PATH" */
 	const char *const *exclude;   /* (nullable): the same */
+	bool own_namespace_only;      /* what only other mount namespaces have is left out */
 } SfPlanSource;
 
 /**
  * sf_plan_new:
  * @source: where to read, and what the configuration leaves out
  * @mountpoints: (nullable): freeze only the filesystems mounted at these paths (any of their mount
- * points; a trailing slash does not matter); %NULL: all
+ * points; a trailing slash does not matter; see sf_named_find()); %NULL: all
  * @error: domain %SF_ERROR: an unknown path, one that cannot be frozen (with the reason), a cycle
  * (with its members), a superblock without a path to open it through, more than SF_PLAN_MAX_TARGETS
  *
- * Reads the mount table and sysfs; opens nothing and stats no mount point.
+ * Reads the mount tables and sysfs; opens nothing and stats no mount point.
  *
  * Returns: (transfer full) (nullable): the plan
  */
@@ -116,25 +122,32 @@ void sf_plan_details_free(SfPlanDetails *details);
 void sf_plan_free(SfPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfPlan, sf_plan_free)
 
+/* Has a plan go by what an equal one, that was made later, has read. */
+void sf_plan_take_mounts(SfPlan *plan, SfPlan *newer);
+
 /* Whether both plans freeze the same superblocks through the same mounts, in the same order and by
  * the same edges. */
 bool sf_plan_equal(const SfPlan *a, const SfPlan *b);
 
 /* The wire's name of a reason: "pseudo", "network", "fuse", "overlay", "read-only", "unsupported",
- * "excluded", "not-named". */
+ * "excluded", "not-named", "other-namespace". */
 const char *sf_left_out_reason_name(SfLeftOutReason reason);
 
 /* Whether a superblock left out for this reason may hold data that the snapshot then does not
  * cover. */
 bool sf_left_out_reason_is_uncovered(SfLeftOutReason reason);
 
+/* (transfer full): {"inode", "pid", "command"} */
+JsonNode *sf_namespace_to_json(const SfNamespace *space);
+
 /**
  * sf_plan_to_json:
  * @hooks: (nullable) (element-type SfHook): those that would be told to freeze
  *
  * Returns: (transfer full): what snapfreeze-plan answers: {"filesystems": [{"mountpoint", "device",
- * "major-minor", "fstype", "mountpoints", "devices": ["8:1"], "after": [mount points that are
- * frozen first], "backing-hidden"}], "left-out": [{"mountpoint", "device", "fstype", "reason"}],
+ * "major-minor", "fstype", "mountpoints", "devices": ["8:1"], "after": [names of those that are
+ * frozen first], "backing-hidden", "namespace"?}], "left-out": [{"mountpoint", "device", "fstype",
+ * "reason", "namespace"?}],
  * "hooks": [{"name", "path", "session"}], "warnings": [str]}
  */
 JsonNode *sf_plan_to_json(const SfPlan *plan, const GPtrArray *hooks);

@@ -61,17 +61,24 @@ static void begin_later(SfPreparation *preparation)
 	preparation->idle = g_idle_add(on_idle, preparation);
 }
 
+static bool table_has_changed(SfPreparation *preparation)
+{
+	return sf_evidence_table_changed(preparation->evidence, preparation->plan->mounts);
+}
+
 /* Returns: whether what was planned is what is there. */
 static bool plan_is_still_true(SfPreparation *preparation, bool *out_is_true, GError **error)
 {
 	*out_is_true = true;
-	if (!sf_evidence_table_changed(preparation->evidence))
+	if (!table_has_changed(preparation))
 		return true;
 	g_autoptr(SfPlan) plan = sf_plan_new(&preparation->settings->source,
 					     (const char *const *)preparation->mountpoints, error);
 	if (!plan)
 		return false;
 	*out_is_true = sf_plan_equal(plan, preparation->plan);
+	if (*out_is_true)
+		sf_plan_take_mounts(preparation->plan, plan);
 	return true;
 }
 
@@ -145,9 +152,9 @@ static void on_opened(const GError *failure, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 
 	preparation->opener = NULL;
-	if (failure && sf_evidence_table_changed(preparation->evidence) &&
-	    count_try(preparation, NULL)) {
-		/* What could not be opened may just have been unmounted. */
+	if (failure && table_has_changed(preparation) && count_try(preparation, NULL)) {
+		/* What could not be opened may just have been unmounted, or its process has
+		 * ended. */
 		begin_later(preparation);
 	} else if (failure) {
 		finish(preparation, failure);

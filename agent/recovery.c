@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/fdstore.h"
+#include "agent/namespaces.h"
 #include "agent/opener.h"
 #include "agent/process.h"
 #include "agent/recovery.h"
@@ -112,7 +113,7 @@ static SfTarget *find_target(const SfMounts *mounts, SfDevice device, GError **e
 
 static bool find_ways(SfRecovery *recovery, GError **error)
 {
-	g_autoptr(SfMounts) mounts = sf_mounts_read(recovery->source->mountinfo, error);
+	g_autoptr(SfMounts) mounts = sf_namespaces_read(recovery->source, error);
 
 	if (!mounts)
 		return false;

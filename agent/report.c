@@ -29,6 +29,8 @@ static JsonObject *describe_target(const SfTarget *target)
 	json_object_set_string_member(object, "mountpoint", target->mountpoint);
 	json_object_set_string_member(object, "device", target->source);
 	json_object_set_string_member(object, "fstype", target->fstype);
+	if (target->space)
+		json_object_set_member(object, "namespace", sf_namespace_to_json(target->space));
 	return object;
 }
 
@@ -77,14 +79,16 @@ static void add_state(JsonObject *object, const struct sf_record_entry *entry)
 				      sf_entry_state_name(atomic_load(&entry->state)));
 }
 
-static void add_uncovered(JsonArray *array, const char *mountpoint, const char *fstype,
-			  const char *reason)
+static void add_uncovered(JsonArray *array, const char *mountpoint, const SfNamespace *space,
+			  const char *fstype, const char *reason)
 {
 	JsonObject *object = json_object_new();
 
 	json_object_set_string_member(object, "mountpoint", mountpoint);
 	json_object_set_string_member(object, "fstype", fstype);
 	json_object_set_string_member(object, "reason", reason);
+	if (space)
+		json_object_set_member(object, "namespace", sf_namespace_to_json(space));
 	json_array_add_object_element(array, object);
 }
 
@@ -98,11 +102,12 @@ static JsonArray *describe_uncovered(const SfSession *session)
 	for (guint i = 0; plan && i < MIN(plan->targets->len, map->count); i++)
 		if (atomic_load(&map->entries[i].state) == SF_ENTRY_SYNCED)
 			add_uncovered(array, target_at(plan, i)->mountpoint,
-				      target_at(plan, i)->fstype, "synced");
+				      target_at(plan, i)->space, target_at(plan, i)->fstype,
+				      "synced");
 	for (guint i = 0; plan && i < plan->left_out->len; i++) {
 		const SfLeftOut *left = g_ptr_array_index(plan->left_out, i);
 		if (sf_left_out_reason_is_uncovered(left->reason))
-			add_uncovered(array, left->mountpoint, left->fstype,
+			add_uncovered(array, left->mountpoint, left->space, left->fstype,
 				      sf_left_out_reason_name(left->reason));
 	}
 	return array;

@@ -23,7 +23,7 @@ const char *sf_session_mountpoint(const SfSession *session, int index)
 
 	if (!plan || index < 0 || (guint)index >= plan->targets->len)
 		return "?";
-	return ((const SfTarget *)g_ptr_array_index(plan->targets, (guint)index))->mountpoint;
+	return ((const SfTarget *)g_ptr_array_index(plan->targets, (guint)index))->name;
 }
 
 void sf_session_set_failure(SfSession *session, const char *format, ...)

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "agent/namespaces.h"
 #include "agent/target.h"
 #include "protocol/error.h"
 
@@ -22,6 +23,7 @@ static void route_clear(gpointer data)
 	SfRoute *route = data;
 
 	g_free(route->path);
+	sf_namespace_unref(route->space);
 }
 
 /* The lower the better. */
@@ -55,9 +57,29 @@ static GArray *find_routes(const GPtrArray *superblock)
 			if (routes->len == SF_PLAN_MAX_ROUTES)
 				return routes;
 			route.path = g_strdup(mount->path);
+			route.space = sf_namespace_ref(mount->space);
 			g_array_append_val(routes, route);
 		}
 	return routes;
+}
+
+char *sf_target_spell(const SfNamespace *space, const char *path)
+{
+	if (!space)
+		return g_strdup(path);
+	return g_strconcat(space->process, "/root", g_str_equal(path, "/") ? "" : path, NULL);
+}
+
+/* Takes @routes. */
+static void use_first_route(SfTarget *target, GArray *routes)
+{
+	const SfRoute *first = &g_array_index(routes, SfRoute, 0);
+
+	target->routes = routes;
+	target->mountpoint = g_strdup(first->path);
+	target->mount_id = first->mount_id;
+	target->space = sf_namespace_ref(first->space);
+	target->name = sf_target_spell(first->space, first->path);
 }
 
 SfTarget *sf_target_new(const GPtrArray *superblock, GError **error)
@@ -67,17 +89,15 @@ SfTarget *sf_target_new(const GPtrArray *superblock, GError **error)
 	SfTarget *target;
 
 	if (routes->len == 0) {
+		g_autofree char *name = sf_target_spell(first->space, first->path);
+
 		sf_throw(error, "filesystem %u:%u ('%s') has no mount point that leads to it",
-			 SF_DEVICE_MAJOR(first->device), SF_DEVICE_MINOR(first->device),
-			 first->path);
+			 SF_DEVICE_MAJOR(first->device), SF_DEVICE_MINOR(first->device), name);
 		return NULL;
 	}
 	target = g_new0(SfTarget, 1);
 	target->device = first->device;
-	target->root = g_strdup("/");
-	target->mountpoint = g_strdup(g_array_index(routes, SfRoute, 0).path);
-	target->mount_id = g_array_index(routes, SfRoute, 0).mount_id;
-	target->routes = g_steal_pointer(&routes);
+	use_first_route(target, g_steal_pointer(&routes));
 	target->fstype = g_strdup(first->fstype);
 	target->source = g_strdup(first->source);
 	target->devices = g_array_new(FALSE, FALSE, sizeof(SfDevice));
@@ -101,7 +121,8 @@ void sf_target_close(SfTarget *target)
 void sf_target_free(SfTarget *target)
 {
 	sf_target_close(target);
-	g_free(target->root);
+	g_free(target->name);
+	sf_namespace_unref(target->space);
 	g_free(target->mountpoint);
 	g_free(target->fstype);
 	g_free(target->source);

@@ -12,6 +12,10 @@
  */
 SfTarget *sf_target_new(const GPtrArray *superblock, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* (transfer full): how a mount is called here: "/data", or "/proc/812/root/data" where another
+ * namespace has it. */
+char *sf_target_spell(const SfNamespace *space, const char *path);
+
 /* Closes @fd too. */
 void sf_target_free(SfTarget *target);
 

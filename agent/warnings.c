@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/namespaces.h"
 #include "agent/superblocks.h"
 #include "agent/sysfs.h"
 #include "agent/warnings.h"
@@ -36,10 +37,21 @@ static void check_namespace(const SfPlanSource *source, GPtrArray *warnings)
 	g_autofree char *own = read_namespace(source, "self");
 	g_autofree char *machine = read_namespace(source, "1");
 
-	if (own && machine && !g_str_equal(own, machine))
+	if (source->own_namespace_only && own && machine && !g_str_equal(own, machine))
 		warn(warnings,
 		     "this process has a mount table of its own: a filesystem that only the "
 		     "machine's shows is not frozen");
+}
+
+static void check_unread(const SfPlanSource *source, const SfMounts *mounts, GPtrArray *warnings)
+{
+	guint n = sf_namespaces_count_unread(mounts);
+
+	if (n > 0 && !source->own_namespace_only)
+		warn(warnings,
+		     "the mount tables of %u processes cannot be read: what only they show is not "
+		     "frozen",
+		     n);
 }
 
 static void check_run(const SfPlanSource *source, const SfMounts *mounts, GPtrArray *warnings)
@@ -116,6 +128,7 @@ GPtrArray *sf_warnings_find(const SfPlanSource *source, const SfMounts *mounts)
 	GPtrArray *warnings = g_ptr_array_new_with_free_func(g_free);
 
 	check_namespace(source, warnings);
+	check_unread(source, mounts, warnings);
 	check_run(source, mounts, warnings);
 	check_hung_task(source, warnings);
 	check_capability(source, warnings);

@@ -20,17 +20,13 @@ typedef struct {
 	gboolean all;
 } Options;
 
-static GHashTable *index_by_mountpoint(JsonArray *filesystems)
+static GHashTable *index_by_place(JsonArray *filesystems)
 {
-	GHashTable *rows = g_hash_table_new(g_str_hash, g_str_equal);
+	GHashTable *rows = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-	for (unsigned int i = 0; i < sf_reply_length(filesystems); i++) {
-		const char *mountpoint =
-			sf_reply_string(sf_reply_object_at(filesystems, i), "mountpoint");
-
-		if (mountpoint)
-			g_hash_table_insert(rows, (gpointer)mountpoint, GUINT_TO_POINTER(i + 1));
-	}
+	for (unsigned int i = 0; i < sf_reply_length(filesystems); i++)
+		g_hash_table_insert(rows, sf_reply_place(sf_reply_object_at(filesystems, i)),
+				    GUINT_TO_POINTER(i + 1));
 	return rows;
 }
 
@@ -83,10 +79,14 @@ static char *list_notes(JsonObject *filesystem)
 	const char *mountpoint = sf_reply_string(filesystem, "mountpoint");
 	JsonArray *mountpoints = sf_reply_array(filesystem, "mountpoints");
 	GString *text = g_string_new(NULL);
+	const char *command = sf_reply_string(sf_reply_object(filesystem, "namespace"), "command");
 	unsigned int n_others = 0;
 
+	if (command)
+		g_string_append_printf(text, "only in the mount namespace of %s", command);
 	if (sf_reply_is_true(filesystem, "backing-hidden"))
-		g_string_append(text, "backing not shown by the kernel");
+		g_string_append_printf(text, "%sbacking not shown by the kernel",
+				       text->len > 0 ? "; " : "");
 	for (unsigned int i = 0; i < sf_reply_length(mountpoints); i++) {
 		const char *other = sf_reply_string_at(mountpoints, i);
 
@@ -104,8 +104,8 @@ static char *list_notes(JsonObject *filesystem)
 static void add_filesystem(SfInvocation *invocation, SfTable *table, JsonObject *filesystem,
 			   unsigned int row, const char *drawn, GHashTable *rows)
 {
-	const char *mountpoint = sf_reply_string(filesystem, "mountpoint");
-	g_autofree char *safe = sf_escape(mountpoint ? mountpoint : "?", invocation->look.utf8);
+	g_autofree char *place = sf_reply_place(filesystem);
+	g_autofree char *safe = sf_escape(place, invocation->look.utf8);
 	g_autofree char *notes = list_notes(filesystem);
 
 	sf_table_take(table, SF_STYLE_DIM, g_strdup_printf("%u", row + 1));
@@ -121,7 +121,7 @@ static void print_filesystems(SfInvocation *invocation, JsonArray *filesystems)
 	const SfColumn columns[] = {{"#", true}, {"MOUNT POINT"}, {"TYPE"}, {"DEVICE"},
 				    {"AFTER"},   {"NOTE"},        {NULL}};
 	g_autoptr(SfTable) table = sf_table_new(columns, invocation->look);
-	g_autoptr(GHashTable) rows = index_by_mountpoint(filesystems);
+	g_autoptr(GHashTable) rows = index_by_place(filesystems);
 	g_autofree int *parents = find_parents(filesystems, rows);
 	unsigned int n_rows = sf_reply_length(filesystems);
 	g_auto(GStrv) drawn = sf_tree_draw(parents, n_rows, invocation->look.utf8);
@@ -148,6 +148,7 @@ static const char *explain(const char *reason)
 		{"unsupported", "the kernel cannot freeze its kind"},
 		{"excluded", "excluded by the agent's configuration"},
 		{"not-named", "not among those named"},
+		{"other-namespace", "in another mount namespace only"},
 	};
 
 	for (size_t i = 0; reason && i < G_N_ELEMENTS(reasons); i++) {
@@ -171,7 +172,7 @@ static void print_left_out(SfInvocation *invocation, JsonArray *left_out, bool a
 			n_pseudo++;
 			continue;
 		}
-		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "mountpoint"));
+		sf_table_take(table, SF_STYLE_PLAIN, sf_reply_place(filesystem));
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "fstype"));
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "device"));
 		sf_table_add(table, SF_STYLE_PLAIN, explain(reason));

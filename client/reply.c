@@ -82,6 +82,19 @@ JsonObject *sf_reply_root(JsonNode *node)
 	return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
 }
 
+char *sf_reply_place(JsonObject *filesystem)
+{
+	const char *mountpoint = sf_reply_string(filesystem, "mountpoint");
+	int64_t pid;
+
+	if (!mountpoint)
+		return g_strdup("?");
+	if (!sf_reply_integer(sf_reply_object(filesystem, "namespace"), "pid", &pid))
+		return g_strdup(mountpoint);
+	return g_strdup_printf("/proc/%" G_GINT64_FORMAT "/root%s", pid,
+			       g_str_equal(mountpoint, "/") ? "" : mountpoint);
+}
+
 unsigned int sf_reply_length(JsonArray *array)
 {
 	return array ? json_array_get_length(array) : 0;

@@ -54,7 +54,7 @@ static void print_filesystems(SfInvocation *invocation, JsonArray *filesystems, 
 		JsonObject *filesystem = sf_reply_object_at(filesystems, i);
 		const char *outcome = sf_reply_string(filesystem, result);
 
-		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "mountpoint"));
+		sf_table_take(table, SF_STYLE_PLAIN, sf_reply_place(filesystem));
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "fstype"));
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "device"));
 		sf_table_add(table, style_of(outcome), outcome);
@@ -75,7 +75,7 @@ void sf_report_not_covered(SfInvocation *invocation, JsonObject *reply)
 	for (unsigned int i = 0; i < sf_reply_length(not_covered); i++) {
 		JsonObject *filesystem = sf_reply_object_at(not_covered, i);
 
-		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "mountpoint"));
+		sf_table_take(table, SF_STYLE_PLAIN, sf_reply_place(filesystem));
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "fstype"));
 		sf_table_add(table, SF_STYLE_WARNING, sf_reply_string(filesystem, "reason"));
 	}

@@ -63,6 +63,7 @@ static void target_free(gpointer data)
 
 	if (target->fd >= 0)
 		close(target->fd);
+	g_free(target->name);
 	g_free(target->mountpoint);
 	g_clear_pointer(&target->mountpoints, g_ptr_array_unref);
 	g_array_unref(target->routes);
@@ -92,6 +93,7 @@ static SfTarget *add_target(SfPlan *plan, const char *path, int mount_id, SfDevi
 	SfTarget *target = g_new0(SfTarget, 1);
 
 	target->device = device;
+	target->name = g_strdup(path);
 	target->mountpoint = g_strdup(path);
 	target->mount_id = mount_id;
 	target->mountpoints = g_ptr_array_new();

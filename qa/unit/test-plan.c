@@ -487,6 +487,7 @@ static void test_warnings(void)
 	g_assert_cmpuint(calm->warnings->len, ==, 0);
 
 	machine->source.run = "/var/run/snapfreeze";
+	machine->source.own_namespace_only = true;
 	fake_machine_link(machine, "proc/1/ns/mnt", "mnt:[2]");
 	fake_machine_write(machine, "proc/self/status", "Name:\tx\nCapEff:\t0000003fffdfffff\n");
 	fake_machine_write(machine, "proc/sys/kernel/hung_task_panic", "1\n");
