@@ -167,12 +167,13 @@ static void print_left_out(SfInvocation *invocation, JsonArray *left_out, bool a
 	for (unsigned int i = 0; i < sf_reply_length(left_out); i++) {
 		JsonObject *filesystem = sf_reply_object_at(left_out, i);
 		const char *reason = sf_reply_string(filesystem, "reason");
+		g_autofree char *place = sf_reply_place(filesystem);
 
 		if (!all && g_strcmp0(reason, "pseudo") == 0) {
 			n_pseudo++;
 			continue;
 		}
-		sf_table_take(table, SF_STYLE_PLAIN, sf_reply_place(filesystem));
+		sf_table_add(table, SF_STYLE_PLAIN, place);
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "fstype"));
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "device"));
 		sf_table_add(table, SF_STYLE_PLAIN, explain(reason));

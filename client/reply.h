@@ -24,8 +24,8 @@ JsonArray *sf_reply_array(JsonObject *object, const char *name);
 /* (transfer none) (nullable): a whole reply that is an object */
 JsonObject *sf_reply_root(JsonNode *node);
 
-/* (transfer full): how a filesystem is called: its mount point, "/proc/812/root/data" where only the
- * mount namespace of process 812 has it; "?" */
+/* (transfer full): how a filesystem is called: its mount point, "/proc/812/root/data" where only
+ * the mount namespace of process 812 has it; "?" */
 char *sf_reply_place(JsonObject *filesystem);
 
 /* How many elements; 0 of NULL. */

@@ -52,9 +52,10 @@ static void print_filesystems(SfInvocation *invocation, JsonArray *filesystems, 
 
 	for (unsigned int i = 0; i < sf_reply_length(filesystems); i++) {
 		JsonObject *filesystem = sf_reply_object_at(filesystems, i);
+		g_autofree char *place = sf_reply_place(filesystem);
 		const char *outcome = sf_reply_string(filesystem, result);
 
-		sf_table_take(table, SF_STYLE_PLAIN, sf_reply_place(filesystem));
+		sf_table_add(table, SF_STYLE_PLAIN, place);
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "fstype"));
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "device"));
 		sf_table_add(table, style_of(outcome), outcome);
@@ -74,8 +75,9 @@ void sf_report_not_covered(SfInvocation *invocation, JsonObject *reply)
 
 	for (unsigned int i = 0; i < sf_reply_length(not_covered); i++) {
 		JsonObject *filesystem = sf_reply_object_at(not_covered, i);
+		g_autofree char *place = sf_reply_place(filesystem);
 
-		sf_table_take(table, SF_STYLE_PLAIN, sf_reply_place(filesystem));
+		sf_table_add(table, SF_STYLE_PLAIN, place);
 		sf_table_add(table, SF_STYLE_PLAIN, sf_reply_string(filesystem, "fstype"));
 		sf_table_add(table, SF_STYLE_WARNING, sf_reply_string(filesystem, "reason"));
 	}

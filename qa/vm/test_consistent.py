@@ -156,31 +156,6 @@ def test_a_synced_filesystem_that_was_written_since_is_told(guest, agent):
     forgets(agent)
 
 
-@pytest.mark.parametrize("fstype", ["ext4", "xfs", "btrfs"])
-@pytest.mark.parametrize("when", ["before", "while"])
-def test_a_filesystem_of_another_mount_namespace_is_told(guest, scratch, agent, fstype, when):
-    device = scratch.device(fstype)
-    scratch.folder("/mnt/extra")
-    seen = guest.sh("cat /proc/self/mountinfo")
-    if when == "while":
-        assert agent.freeze() == len(PLANNED)
-    hidden = guest.spawn(["unshare", "-m", "--propagation", "private", "sh", "-c",
-                          f"mount -t {fstype} {device} /mnt/extra && echo mounted && read line"])
-    hidden.wait_output("mounted")
-    try:
-        assert guest.sh("cat /proc/self/mountinfo") == seen
-        if when == "before":
-            answer = agent.call("snapfreeze-freeze")
-            assert answer["frozen"] == len(PLANNED) and len(answer["reasons"]) == 1
-        reasons = thaw_says(agent, "is mounted out of sight and was not frozen")
-        name = device.rpartition("/")[2] if fstype != "btrfs" else guest.run(
-            ["blkid", "-s", "UUID", "-o", "value", device]).stdout.strip()
-        assert any(fstype in reason and name in reason for reason in reasons)
-    finally:
-        hidden.write("go\n")
-        hidden.wait()
-
-
 # ---- several channels
 
 @TEST_CHANNEL
