@@ -6,8 +6,8 @@ import signal
 import time
 
 from case import case
-from freezing import last_line
 from guest import BOOT_TIMEOUT
+from lab import last_line
 from ports import Timeout
 
 PING = '{"execute":"guest-ping"}'

@@ -97,6 +97,13 @@ class Domain(Guest):
         self.port.wait_ready(BOOT_TIMEOUT)
         self.boot_seconds = time.monotonic() - begin
 
+    def save_and_restore(self, path):
+        """All of its memory goes to @path, and comes back from there."""
+        self.host.virsh("save", NAME, path)
+        self.host.virsh("restore", path)
+        path.unlink()
+        self.port.connect_again()
+
     def state(self):
         return self.host.try_virsh("domstate", NAME).stdout.strip()
 

@@ -6,7 +6,6 @@ these start: when its first process ends, so does everything in it. Nothing is f
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,8 +13,8 @@ import time
 from pathlib import Path
 
 import image
+from guest import LIFE, die_with_us
 
-LIFE = int(os.environ.get("SNAPFREEZE_VM_LIFE", "3600"))
 TOOLS = ("libvirtd", "virtlogd", "virsh", "unshare", "nsenter", "setpriv", "timeout", "qemu-system-x86_64", "qemu-img")
 # All of /run, so that no message bus or service manager of the machine is found.
 PRIVATE = "/run /var/lib/libvirt /var/cache/libvirt /var/log/libvirt /etc/libvirt"
@@ -54,10 +53,6 @@ class VirshFailed(Exception):
     """A virsh command that had to succeed did not."""
 
 
-def _die_with_us():
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
-
-
 class Host:
     """From start() to stop(). .virsh() is a client; any number may run at a time."""
 
@@ -73,7 +68,7 @@ class Host:
         argv = ["timeout", "--kill-after=10", str(LIFE), "setpriv", "--pdeathsig", "KILL",
                 "unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c", FIRST]
         with open(self.folder / "namespace.log", "wb") as log:
-            self.first = subprocess.Popen(argv, preexec_fn=_die_with_us, stdin=subprocess.DEVNULL,
+            self.first = subprocess.Popen(argv, preexec_fn=die_with_us, stdin=subprocess.DEVNULL,
                                           stdout=subprocess.PIPE, stderr=log)
         if self.first.stdout.readline() != b"ready\n":
             self.stop()

@@ -19,6 +19,7 @@ PATHS = list(proof.FILESYSTEMS.values())
 FULL = "[commands]\nprofile=full\n"
 ADDRESS = "192.0.2.10"
 HOOKS = "/run/qa-hooks"
+LEASE_S = 10  # short, and yet longer than a client takes on a busy machine
 # This guest's way to power off, for it has no init that knows another.
 SHUTDOWN = b"""#!/bin/sh
 echo "shutdown: $*" >/dev/console
@@ -30,6 +31,11 @@ WAITING = f"""#!/bin/sh
 : >{HOOKS}.begun
 until [ -e {HOOKS}.go ]; do usleep 50000; done
 """.encode()
+
+
+def last_line(error):
+    """Of virsh's complaint."""
+    return error.splitlines()[-1].removeprefix("error: ")
 
 
 class DomainAgent(Snapfreeze):

@@ -28,7 +28,7 @@ class CommandFailed(Exception):
     """A command in the guest that had to succeed did not."""
 
 
-def _die_with_us():
+def die_with_us():
     # QEMU must not outlive the tests, however they end.
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
 
@@ -60,7 +60,7 @@ def spawn_qemu(argv, folder, **streams):
     image.need("qemu-system-x86_64", "timeout", "setpriv")
     with open(folder / "qemu.log", "wb") as log:
         options = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **streams}
-        return subprocess.Popen(argv, preexec_fn=_die_with_us, **options)
+        return subprocess.Popen(argv, preexec_fn=die_with_us, **options)
 
 
 def end(process):

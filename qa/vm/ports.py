@@ -266,15 +266,25 @@ class CommandPort:
     """The other end of guest/command-server.c. A thread reads; any number of commands run at a time."""
 
     def __init__(self, path, why_dead):
-        self.socket = connect_to_qemu(path)
+        self.path = path
         self.why_dead = why_dead
-        self.dead = None
         self.ready = False
         self.changed = threading.Condition()
         self.sending = threading.Lock()
         self.commands = {}
         self.number = 0
-        threading.Thread(target=self._read_all, daemon=True).start()
+        self._connect()
+
+    def _connect(self):
+        self.socket = connect_to_qemu(self.path)
+        self.dead = None
+        self.reader = threading.Thread(target=self._read_all, daemon=True)
+        self.reader.start()
+
+    def connect_again(self):
+        """For a guest that goes on behind a new socket, restored from its memory: what ran in it still does."""
+        self.reader.join()
+        self._connect()
 
     def check(self):
         if self.dead:

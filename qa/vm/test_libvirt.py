@@ -10,9 +10,10 @@ import conftest
 import image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "libvirt"))
-pytest.register_assert_rewrite("telling", "freezing", "copying", "asking", "lab")
+pytest.register_assert_rewrite("telling", "freezing", "losing", "copying", "asking", "lab")
 
 from catalogue import CASES  # noqa: E402
+from host import Host  # noqa: E402
 from lab import Lab  # noqa: E402
 
 
@@ -39,6 +40,16 @@ def lab(request, lab_of_all):
         lab_of_all.renew()
         if not failed:
             pytest.fail("the case left the guest otherwise than it found it")
+
+
+def test_another_libvirtd_knows_nothing_of_this_one(lab, tmp_path):
+    # So does that of the machine, where one runs.
+    other = Host(tmp_path).start()
+    try:
+        assert other.virsh("list", "--all", "--name") == ""
+    finally:
+        other.stop()
+    assert lab.guest.name in lab.host.virsh("list", "--name")
 
 
 @pytest.mark.parametrize("name", CASES)
