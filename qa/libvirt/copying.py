@@ -16,38 +16,35 @@ from guest import Guest, wait_for
 
 
 class Images:
-    """The copies, and what a second guest finds on each."""
+    """The copies, and what a second guest finds on each. By a copy's name: "running", "quiesced", "backup"."""
 
     def __init__(self, lab):
         self.lab = lab
         self.folder = lab.folder
-        self.seconds = {}
+        self.copies = {}
+        self.seconds = {}  # it took
+        self.freezes = {}  # how many the kernel saw
+        self.findings = {}
 
     def make(self):
         lab = self.lab
         busy = proof.Busy(lab.guest)
         try:
             busy.wait_records(30)
-            self.running = self._snapshot(busy, "running")
+            self.copies["running"] = self._snapshot(busy, "running")
             busy.wait_records(10)
-            self.quiesced = self._snapshot(busy, "quiesced", "--quiesce")
+            self.copies["quiesced"] = self._snapshot(busy, "quiesced", "--quiesce")
             busy.wait_records(10)
-            self.backup = self._backup(busy)
+            self.copies["backup"] = self._backup(busy)
         finally:
             busy.stop()
-        return self
-
-    def _sources(self):
-        """File system -> the image that QEMU writes to now."""
-        active = {row.split()[0]: row.split()[1] for row in self.lab.virsh("domblklist").splitlines()[2:] if row.strip()}
-        return {serial: active[target] for serial, target in self.lab.guest.targets().items()}
 
     def _raw(self, name):
         return {fstype: self.folder / f"{name}-{fstype}" for fstype in proof.FILESYSTEMS}
 
     def _snapshot(self, busy, name, *options):
         """An overlay over each disk; what was the image until then is the copy."""
-        lab, bases, copies = self.lab, self._sources(), self._raw(name)
+        lab, bases, copies = self.lab, lab.guest.images(), self._raw(name)
         overlays = [word for serial, target in lab.guest.targets().items()
                     for word in ("--diskspec", f"{target},file={self.folder}/{name}-{serial}.qcow2")]
         moment = busy.now_ms()
@@ -61,9 +58,8 @@ class Images:
             moment = (max(call.end for call in freezes) + min(call.begin for call in thaws)) * 500
         for serial, base in bases.items():
             image.output("qemu-img", "convert", "-U", "-O", "raw", base, copies[serial])
-        copy = busy.copied(copies, moment, bool(freezes))
-        copy.freezes = len(freezes)
-        return copy
+        self.freezes[name] = len(freezes)
+        return busy.copied(copies, moment, bool(freezes))
 
     def _backup(self, busy):
         """A full backup, begun while frozen; it goes on while the guest does."""
@@ -83,49 +79,48 @@ class Images:
         return busy.copied(copies, moment, True)
 
     def examine(self):
-        """Copy -> findings. The lab's guest stands still meanwhile: there are two cores."""
-        copies = {"running": self.running, "quiesced": self.quiesced, "backup": self.backup}
+        """The lab's guest stands still meanwhile: machines for tests have few cores."""
         self.lab.virsh("suspend")
         try:
-            with Guest(proof.copied_disks(**copies)) as guest:
-                return {name: proof.Examination(guest, name, copy).run() for name, copy in copies.items()}
+            with Guest(proof.copied_disks(**self.copies)) as guest:
+                for name, copy in self.copies.items():
+                    self.findings[name] = proof.Examination(guest, name, copy).run()
         finally:
             self.lab.virsh("resume")
 
+    def bad(self, name):
+        return [f"{found.filesystem}: {found.what}: {found.seen}" for found in self.findings[name] if not found.is_good]
+
 
 def images(lab):
-    if not hasattr(lab, "images"):
-        lab.images = Images(lab).make()
-        lab.findings = lab.images.examine()
+    if not lab.images:
+        made = Images(lab)
+        made.make()
+        made.examine()
+        lab.images = made
     return lab.images
-
-
-def bad(findings):
-    return [f"{found.filesystem}: {found.what}: {found.seen}" for found in findings if not found.is_good]
-
-
-def seen(lab, name):
-    return f"{len(lab.findings[name])} checks good, {len(bad(lab.findings[name]))} bad"
 
 
 @case("snapshot-create-as --disk-only", "without a freeze the image is not consistent: else these checks prove nothing")
 def a_snapshot_without_quiesce_is_not_consistent(lab):
-    assert images(lab).running.freezes == 0
-    assert {text.partition(":")[0] for text in bad(lab.findings["running"])} == set(proof.FILESYSTEMS)
-    return f"{len(bad(lab.findings['running']))} of {len(lab.findings['running'])} checks fail, as some must"
+    made = images(lab)
+    assert made.freezes["running"] == 0
+    assert {text.partition(":")[0] for text in made.bad("running")} == set(proof.FILESYSTEMS)
+    return f"{len(made.bad('running'))} of {len(made.findings['running'])} checks fail, as some must"
 
 
 @case("snapshot-create-as --disk-only --quiesce", "the image is consistent, and the guest writes on")
 def a_quiesced_snapshot_is_consistent(lab):
-    assert images(lab).quiesced.freezes == 3
-    assert bad(lab.findings["quiesced"]) == []
+    made = images(lab)
+    assert made.freezes["quiesced"] == 3
+    assert made.bad("quiesced") == []
     assert lab.blocked() == []
-    return f"{seen(lab, 'quiesced')}; {images(lab).seconds['quiesced']:.1f} s in all"
+    return f"all of {len(made.findings['quiesced'])} checks pass; {made.seconds['quiesced']:.1f} s in all"
 
 
 @case("domfsfreeze, backup-begin, domfsthaw", "the backup is that of the frozen moment, though it ends long after")
 def a_backup_begun_while_frozen_is_consistent(lab):
-    images(lab)
-    assert bad(lab.findings["backup"]) == []
+    made = images(lab)
+    assert made.bad("backup") == []
     assert lab.blocked() == []
-    return f"{seen(lab, 'backup')}; {images(lab).seconds['backup']:.1f} s from freeze to thaw"
+    return f"all of {len(made.findings['backup'])} checks pass; {made.seconds['backup']:.1f} s from freeze to thaw"

@@ -7,6 +7,7 @@ libvirt has the monitor and the agent's channel for itself; the command port is 
 import shutil
 import subprocess
 import time
+from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 import image
@@ -79,6 +80,12 @@ class Domain(Guest):
     def targets(self):
         """Serial -> libvirt's name of the disk."""
         return {disk.serial: f"vd{'abcdefgh'[number]}" for number, disk in enumerate(self.disks)}
+
+    def images(self):
+        """Serial -> the image that QEMU writes to now: a snapshot has put another on top."""
+        rows = (line.split() for line in self.virsh("domblklist").splitlines()[2:] if line.strip())
+        active = {row[0]: Path(row[1]) for row in rows}
+        return {serial: active[target] for serial, target in self.targets().items()}
 
     def _xml(self, base):
         drives = [DISK.format(path=quoteattr(str(self._make_overlay(disk))), target=self.targets()[disk.serial],

@@ -19,7 +19,7 @@ PATHS = list(proof.FILESYSTEMS.values())
 FULL = "[commands]\nprofile=full\n"
 ADDRESS = "192.0.2.10"
 HOOKS = "/run/qa-hooks"
-LEASE_S = 10  # short, and yet longer than a client takes on a busy machine
+LEASE_S = 15  # short, and yet longer than a client takes on a busy machine
 # This guest's way to power off, for it has no init that knows another.
 SHUTDOWN = b"""#!/bin/sh
 echo "shutdown: $*" >/dev/console
@@ -61,6 +61,7 @@ class Lab:
         self.folder = self.host.folder
         self.guest = Domain(self.host, proof.make_disks(), builddir=builddir, keep=keep)
         self.agent = None
+        self.images = None  # copying.py's, made once
 
     def start(self):
         try:

@@ -131,7 +131,7 @@ def discarded(guest, device):
 @case("domfstrim [--minimum]", "what was deleted is given back to the image; too small pieces are not")
 def domfstrim_gives_back_what_was_deleted(lab):
     guest, path = lab.guest, f"{PATHS[0]}/deleted"
-    image = guest.folder / "ext4.qcow2"
+    image = guest.images()["ext4"]
     guest.run(f"dd if=/dev/urandom of={path} bs=1M count=24; sync -f {path}; rm {path}; sync -f {PATHS[0]}")
     before, held = discarded(guest, "vda"), image.stat().st_blocks * 512
     lab.virsh("domfstrim", "--minimum", 1 << 40)
