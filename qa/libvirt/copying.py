@@ -44,7 +44,8 @@ class Images:
 
     def _snapshot(self, busy, name, *options):
         """An overlay over each disk; what was the image until then is the copy."""
-        lab, bases, copies = self.lab, lab.guest.images(), self._raw(name)
+        lab, copies = self.lab, self._raw(name)
+        bases = lab.guest.images()
         overlays = [word for serial, target in lab.guest.targets().items()
                     for word in ("--diskspec", f"{target},file={self.folder}/{name}-{serial}.qcow2")]
         moment = busy.now_ms()
