@@ -24,6 +24,7 @@ typedef struct {
 static void options_clear(Options *options)
 {
 	g_free(options->wish.qmp);
+	g_free(options->wish.domain);
 	g_free(options->wish.backup);
 	g_strfreev(options->wish.disks);
 	g_free(options->agent);
@@ -39,25 +40,33 @@ static bool throw_usage(GError **error, const char *message)
 	return false;
 }
 
-/* The default socket is that of the agent on this machine, which would freeze the host itself. */
-static bool check_agent(SfInvocation *invocation, Options *options, GError **error)
+/* libvirt has both for itself. The default socket is that of the agent on this machine, which would
+ * freeze the host itself. */
+static bool check_host(SfInvocation *invocation, Options *options, GError **error)
 {
+	SfWish *wish = &options->wish;
+
+	if (wish->domain && (options->agent || wish->qmp))
+		return throw_usage(error, "--domain excludes --agent and --qmp");
+	if (wish->domain)
+		return g_utf8_validate(wish->domain, -1, NULL) ||
+		       throw_usage(error, "the domain's name is not text in UTF-8");
 	if (options->agent) {
 		g_free(invocation->socket);
 		invocation->socket = g_steal_pointer(&options->agent);
 	}
-	return !sf_invocation_is_local(invocation) ||
-	       throw_usage(error, "which guest? --agent names the host's end of its agent's port");
+	if (sf_invocation_is_local(invocation))
+		return throw_usage(error,
+				   "which guest? --agent names the host's end of its agent's port");
+	return wish->qmp || throw_usage(error, "which QEMU? --qmp names its monitor's socket");
 }
 
 static bool check(SfInvocation *invocation, Options *options, GError **error)
 {
 	SfWish *wish = &options->wish;
 
-	if (!check_agent(invocation, options, error))
+	if (!check_host(invocation, options, error))
 		return false;
-	if (!wish->qmp)
-		return throw_usage(error, "which QEMU? --qmp names its monitor's socket");
 	if (options->format && !wish->backup)
 		return throw_usage(error, "--format is for backups; an overlay is always qcow2");
 	wish->is_raw = g_strcmp0(options->format, "raw") == 0;
@@ -78,6 +87,8 @@ static bool parse(SfInvocation *invocation, const char *summary, int argc, char 
 		{"agent", 0, 0, G_OPTION_ARG_FILENAME, &options->agent,
 		 "The host's end of the agent's port; the same as --socket", "SOCKET"},
 		{"qmp", 0, 0, G_OPTION_ARG_FILENAME, &wish->qmp, "QEMU's monitor", "SOCKET"},
+		{"domain", 0, 0, G_OPTION_ARG_STRING, &wish->domain,
+		 "By libvirt, of this domain, in place of --agent and --qmp", "NAME"},
 		{"disk", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &wish->disks,
 		 "Only this disk, and those of further --disk; FILE may be left out", "NODE=FILE"},
 		{"backup", 0, 0, G_OPTION_ARG_FILENAME, &wish->backup,
@@ -110,7 +121,9 @@ static bool make_folder(Options *options, GError **error)
 
 static SfExit take(SfInvocation *invocation, Options *options)
 {
-	g_autoptr(SfHost) host = sf_host_qemu_new(invocation, &options->wish);
+	const SfWish *wish = &options->wish;
+	g_autoptr(SfHost) host = wish->domain ? sf_host_libvirt_new(invocation, wish)
+					      : sf_host_qemu_new(invocation, wish);
 	SfSnapshot snapshot = {.host = host, .label = options->label};
 	SfExit status = sf_snapshot_take(invocation, &snapshot);
 

@@ -42,6 +42,15 @@ GPtrArray *sf_disks_new(void);
 GPtrArray *sf_disks_from_qemu(JsonArray *blocks, GPtrArray **out_left_out);
 
 /**
+ * sf_disks_from_libvirt:
+ * @xml: what virsh dumpxml printed
+ *
+ * The same of a domain. Errors: domain %SF_ERROR
+ */
+GPtrArray *sf_disks_from_libvirt(const char *xml, GPtrArray **out_left_out,
+				 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/**
  * sf_disks_choose:
  * @wanted: (nullable): "NAME" or "NAME=FILE", as the user has it; %NULL: all, as they are
  *

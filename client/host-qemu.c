@@ -148,8 +148,7 @@ static bool prepare(SfHost *host, GError **error)
 {
 	Qemu *qemu = (Qemu *)host;
 	const SfWish *wish = host->wish;
-	g_autoptr(GDateTime) now = g_date_time_new_now_local();
-	g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%S");
+	g_autofree char *stamp = sf_targets_stamp();
 
 	qemu->qmp = sf_qmp_connect(wish->qmp, wait_ms(qemu), error);
 	if (!qemu->qmp)

@@ -6,7 +6,8 @@
 
 /* What the user wants of the host. */
 typedef struct {
-	char *qmp;    /* (nullable): the socket of QEMU's monitor */
+	char *qmp;    /* the socket of QEMU's monitor; or */
+	char *domain; /* the name of libvirt's domain */
 	char **disks; /* (nullable): "NAME" or "NAME=FILE"; NULL: all */
 	char *backup; /* (nullable): the folder for full backups; NULL: overlays */
 	bool is_raw;  /* backups as raw images and not qcow2 */
@@ -41,8 +42,9 @@ struct SfHost {
 	int fd;           /* when it can be read, sf_host_step() may have news; -1: none */
 };
 
-/* The host that the wish names. Neither is copied. */
+/* Neither is copied. */
 SfHost *sf_host_qemu_new(SfInvocation *invocation, const SfWish *wish);
+SfHost *sf_host_libvirt_new(SfInvocation *invocation, const SfWish *wish);
 
 void sf_host_free(SfHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfHost, sf_host_free)

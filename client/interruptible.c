@@ -42,10 +42,10 @@ static bool is_ours(JsonObject *status, const char *label)
 	return g_strcmp0(state, "thawed") != 0 && g_strcmp0(other, label) == 0;
 }
 
-static bool thaw_if_ours(SfInvocation *invocation, SfClient *client, const char *label)
+static bool thaw_if_ours(SfLink *link, const char *label)
 {
 	g_autoptr(JsonNode) status =
-		sf_client_call(client, "snapfreeze-status", NULL, CALL_OFF_MS, NULL);
+		sf_link_call(link, "snapfreeze-status", NULL, CALL_OFF_MS, NULL);
 	g_autoptr(JsonObject) arguments = json_object_new();
 	g_autoptr(JsonNode) thaw = NULL;
 	int64_t id;
@@ -54,20 +54,23 @@ static bool thaw_if_ours(SfInvocation *invocation, SfClient *client, const char 
 		return false;
 	if (sf_reply_integer(sf_reply_root(status), "id", &id))
 		json_object_set_int_member(arguments, "id", id);
-	thaw = sf_client_call(client, "snapfreeze-thaw", arguments,
-			      sf_invocation_wait_ms(invocation, SF_WAIT_LONG_MS), NULL);
+	thaw = sf_link_call(link, "snapfreeze-thaw", arguments,
+			    sf_invocation_wait_ms(link->invocation, SF_WAIT_LONG_MS), NULL);
 	return thaw != NULL;
 }
 
-/* Best effort: where the socket takes one connection only (a virtio port's host side) and the first
- * is still open, this fails, and the freeze is thawed when it has been answered, or by its
+/* Best effort: where one call at a time is served and the first is still under way (a virtio port's
+ * host side, libvirt), this fails, and the freeze is thawed when it has been answered, or by its
  * deadline. A freeze that has not begun is given up by the sync already. */
-static bool call_off(SfInvocation *invocation, const char *label)
+static bool call_off(const SfLink *link, const char *label)
 {
-	g_autoptr(SfClient) client = sf_client_connect(invocation->socket, CALL_OFF_MS, NULL);
+	g_auto(SfLink) other = {.invocation = link->invocation, .domain = link->domain};
 
-	return client && sf_client_sync(client, CALL_OFF_MS, NULL) &&
-	       thaw_if_ours(invocation, client, label);
+	if (link->domain)
+		return thaw_if_ours(&other, label);
+	other.client = sf_client_connect(link->invocation->socket, CALL_OFF_MS, NULL);
+	return other.client && sf_client_sync(other.client, CALL_OFF_MS, NULL) &&
+	       thaw_if_ours(&other, label);
 }
 
 static void wait_for_answer(SfSignals *signals, const Call *call, const char *label,
@@ -79,7 +82,7 @@ static void wait_for_answer(SfSignals *signals, const Call *call, const char *la
 		return;
 	*out_interrupted = true;
 	sf_say(invocation, "interrupted: calling the freeze off");
-	if (!call_off(invocation, label))
+	if (!call_off(call->link, label))
 		sf_say(invocation, "waiting for the agent's answer, to thaw then");
 }
 
@@ -109,7 +112,7 @@ JsonNode *sf_call_interruptible(SfLink *link, SfSignals *signals, const char *co
 	/* Its connection is closed by now, so even a port that serves one at a time takes this. */
 	if (g_error_matches(call.error, SF_CLIENT_ERROR, SF_CLIENT_ERROR_TIMEOUT) &&
 	    !*out_interrupted)
-		call_off(link->invocation, label);
+		call_off(link, label);
 	if (call.error)
 		g_propagate_error(error, call.error);
 	return call.reply;

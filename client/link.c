@@ -5,9 +5,12 @@
 #include "config.h"
 
 #include "client/link.h"
+#include "client/virsh.h"
 
 bool sf_link_connect(SfLink *link, GError **error)
 {
+	if (link->domain)
+		return true;
 	if (!link->client)
 		link->client = sf_invocation_connect(link->invocation, error);
 	return link->client != NULL;
@@ -24,6 +27,8 @@ JsonNode *sf_link_call(SfLink *link, const char *command, JsonObject *arguments,
 	g_autoptr(GError) problem = NULL;
 	JsonNode *reply = NULL;
 
+	if (link->domain)
+		return sf_virsh_call_agent(link->domain, command, arguments, wait_ms, error);
 	if (sf_link_connect(link, &problem))
 		reply = sf_client_call(link->client, command, arguments, wait_ms, &problem);
 	if (!reply && !g_error_matches(problem, SF_CLIENT_ERROR, SF_CLIENT_ERROR_REFUSED))

@@ -7,7 +7,8 @@
  * next call. */
 typedef struct {
 	SfInvocation *invocation; /* says which socket, and how long to wait */
-	SfClient *client;         /* (nullable): NULL where there is no connection */
+	const char *domain; /* (nullable): libvirt's, which passes calls on in place of a socket */
+	SfClient *client;   /* (nullable): NULL where there is no connection */
 } SfLink;
 
 /* Connects now rather than with the first call. Errors here and below: domain %SF_CLIENT_ERROR. */

@@ -331,7 +331,7 @@ SfExit sf_snapshot_take(SfInvocation *invocation, SfSnapshot *snapshot)
 	Run run = {
 		.invocation = invocation,
 		.snapshot = snapshot,
-		.link = {.invocation = invocation},
+		.link = {.invocation = invocation, .domain = snapshot->host->wish->domain},
 	};
 	SfExit status;
 

@@ -93,6 +93,31 @@ static void give_to_owner(const SfDisk *disk, int fd)
 		(void)fchmod(fd, image.st_mode & 0666);
 }
 
+char *sf_targets_stamp(void)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_now_local();
+
+	return g_date_time_format(now, "%Y%m%dT%H%M%S");
+}
+
+static void note_made(SfDisk *disk, const struct stat *status)
+{
+	disk->is_made = true;
+	disk->device = status->st_dev;
+	disk->inode = status->st_ino;
+}
+
+void sf_targets_adopt(GPtrArray *disks)
+{
+	for (guint i = 0; i < disks->len; i++) {
+		SfDisk *disk = g_ptr_array_index(disks, i);
+		struct stat status;
+
+		if (lstat(disk->target, &status) == 0 && S_ISREG(status.st_mode))
+			note_made(disk, &status);
+	}
+}
+
 static bool make(SfDisk *disk, GError **error)
 {
 	int fd = open(disk->target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -104,9 +129,7 @@ static bool make(SfDisk *disk, GError **error)
 	if (fd < 0)
 		return sf_throw_errno(error, "make '%s'", disk->target);
 	if (fstat(fd, &status) == 0) {
-		disk->is_made = true;
-		disk->device = status.st_dev;
-		disk->inode = status.st_ino;
+		note_made(disk, &status);
 		give_to_owner(disk, fd);
 	}
 	close(fd);

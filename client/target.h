@@ -24,3 +24,10 @@ void sf_targets_remove(GPtrArray *disks);
 
 /* Says where there is little room. @is_backup: the whole disks go there. */
 void sf_targets_warn(SfInvocation *invocation, GPtrArray *disks, bool is_backup);
+
+/* Takes what is at each target by now for made by this run: for who knows that nothing was there.
+ */
+void sf_targets_adopt(GPtrArray *disks);
+
+/* The time, as it stands in the names of files that nobody named. (transfer full) */
+char *sf_targets_stamp(void);

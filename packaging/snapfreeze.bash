@@ -29,7 +29,7 @@ _snapfreeze_parse() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			((i++))
 			;;
-		--timeout | --label | --lease | --hold | --id | --foreign | --qmp | --disk | --backup | --format | --svg)
+		--timeout | --label | --lease | --hold | --id | --foreign | --qmp | --domain | --disk | --backup | --format | --svg)
 			((i++))
 			;;
 		-*) ;;
@@ -52,6 +52,7 @@ _snapfreeze() {
 		;;
 	--timeout | --lease | --hold) words='5s 10s 1m 5m 1h' ;;
 	--label | --id | --disk) return ;;
+	--domain) words=$(virsh --quiet list --name 2>/dev/null) ;;
 	--format) words='qcow2 raw' ;;
 	--foreign) words=$(_snapfreeze_mount_points) ;;
 	*)

@@ -153,16 +153,21 @@ static char *parse_line(const SfFrameLimits *limits, const uint8_t *line, size_t
 	return len == 0 ? g_steal_pointer(&text) : NULL;
 }
 
+JsonObject *sf_lines_parse(const SfFrameLimits *limits, const char *text, size_t len)
+{
+	g_autofree char *checked = parse_line(limits, (const uint8_t *)text, len);
+	g_autoptr(JsonNode) root = checked ? json_from_string(checked, NULL) : NULL;
+
+	return root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_dup_object(root) : NULL;
+}
+
 JsonObject *sf_lines_take(SfLines *lines, const uint8_t *end)
 {
 	size_t len = (size_t)(end - lines->input->data);
-	g_autofree char *text = parse_line(lines->limits, lines->input->data, len);
-	g_autoptr(JsonNode) root = text ? json_from_string(text, NULL) : NULL;
+	JsonObject *object = sf_lines_parse(lines->limits, (const char *)lines->input->data, len);
 
 	sf_lines_drop(lines, len + 1);
-	if (!root || !JSON_NODE_HOLDS_OBJECT(root))
-		return NULL;
-	return json_node_dup_object(root);
+	return object;
 }
 
 JsonObject *sf_lines_next(SfLines *lines, int64_t deadline_us, GError **error)

@@ -60,3 +60,6 @@ void sf_lines_drop(SfLines *lines, size_t len);
 
 /* The deadline that is so far away. */
 int64_t sf_deadline_after(unsigned int timeout_ms);
+
+/* (transfer full) (nullable): @text as an object, by the same checks; it has nothing behind it */
+JsonObject *sf_lines_parse(const SfFrameLimits *limits, const char *text, size_t len);
