@@ -37,6 +37,12 @@ static const SfDisk *disk_at(const Libvirt *libvirt, guint index)
 	return g_ptr_array_index(libvirt->host.disks, index);
 }
 
+/* Of `domjobinfo --rawstats`. */
+static bool is_jobless(const char *text)
+{
+	return strstr(text, "Job type: 0") != NULL;
+}
+
 /* ---- before the freeze */
 
 static void note_others(Libvirt *libvirt, const GPtrArray *names)
@@ -116,13 +122,26 @@ static bool prepare_backup(Libvirt *libvirt, GError **error)
 	return true;
 }
 
+/* libvirt lets a command wait for another job for half a minute: better not while frozen. */
+static bool check_jobs(Libvirt *libvirt, GError **error)
+{
+	const char *const words[] = {"--rawstats", NULL};
+	g_autofree char *text = sf_virsh_run("domjobinfo", libvirt->host.wish->domain, words,
+					     wait_ms(libvirt), error);
+
+	if (!text)
+		return false;
+	return is_jobless(text) ||
+	       sf_throw(error, "the domain has a job already, such as a backup or a migration");
+}
+
 static bool prepare(SfHost *host, GError **error)
 {
 	Libvirt *libvirt = (Libvirt *)host;
 	const SfWish *wish = host->wish;
 
 	libvirt->stamp = sf_targets_stamp();
-	if (!find_disks(libvirt, error) ||
+	if (!check_jobs(libvirt, error) || !find_disks(libvirt, error) ||
 	    !sf_targets_name(host->disks, wish->backup, libvirt->stamp,
 			     wish->is_raw ? "raw" : "qcow2", error) ||
 	    !sf_targets_make(host->disks, error))
@@ -245,7 +264,7 @@ static SfHostState take_progress(Libvirt *libvirt, GError **error)
 	double total = find_number(text, "disk_total");
 	double done = find_number(text, "disk_processed");
 	bool is_good = sf_child_succeeded(libvirt->child);
-	bool is_over = strstr(text, "Job type: 0") != NULL; /* none */
+	bool is_over = is_jobless(text);
 
 	if (!is_good)
 		sf_throw(error, "libvirt does not tell of the backup: %s",

@@ -54,6 +54,7 @@ class Libvirt:
         for command, reply in (("status", {"state": "thawed"}), ("freeze", FROZEN), ("thaw", THAWED),
                                ("extend", {"deadline-ms": 5000})):
             self.says(f"snapfreeze-{command}", json.dumps({"return": reply}))
+        self.says("domjobinfo", "Job type: 0\n\n")
         for command in ("snapshot-create-as", "backup-begin", "domjobabort"):
             self.says(command, "")
         return self
@@ -91,9 +92,9 @@ class Libvirt:
             return [line.rstrip("\n") for line in file if line.startswith(command)]
         return []
 
-    def wait_for(self, command):
+    def wait_for(self, command, count=1):
         deadline = time.monotonic() + PATIENCE
-        while not self.calls(command):
+        while len(self.calls(command)) < count:
             assert time.monotonic() < deadline, f"no {command}: {self.calls()}"
             time.sleep(0.02)
 
@@ -112,7 +113,7 @@ def test_overlays_of_all_disks_in_one_snapshot():
               f"--diskspec=vda,snapshot=external,driver=qcow2,file={libvirt.path('x,,y')}", f"file={libvirt.path('b&c-2')}")
         assert "quiesce" not in call
         order = [line.split()[0] for line in libvirt.calls()]
-        equal(order, ["qemu-agent-command", "dumpxml", "qemu-agent-command", "snapshot-create-as", "qemu-agent-command"])
+        equal(order, ["qemu-agent-command", "domjobinfo", "dumpxml", "qemu-agent-command", "snapshot-create-as", "qemu-agent-command"])
         assert libvirt.is_thawed()
 
 
@@ -141,7 +142,7 @@ def test_a_backup_is_described_followed_and_may_fail():
             libvirt.program("domjobinfo", f"""#!/bin/sh
 folder=${{0%/*}}
 case $(tail -n 1 "$folder/calls") in *--completed) echo 'Job type:  {outcome}'; exit ;; esac
-if [ -e "$folder/second" ]; then echo 'Job type: 0'
+if [ ! -e "$folder/backup.xml" ] || [ -e "$folder/second" ]; then echo 'Job type: 0'
 else echo 'Job type: 2'; echo 'disk_total: 100'; echo 'disk_processed: 42'; : >"$folder/second"; fi
 """)
             libvirt.program("backup-begin", f"#!/bin/sh\n: >'{libvirt.path('out')}/vda.raw'\n")
@@ -155,6 +156,14 @@ else echo 'Job type: 2'; echo 'disk_total: 100'; echo 'disk_processed: 42'; : >"
             equal(libvirt.calls("domjobabort"), [])
 
 
+def test_another_job_is_found_before_the_freeze():
+    with Libvirt() as libvirt:
+        libvirt.says("domjobinfo", "Job type: 2\n")
+        status, _, err = libvirt.run()
+        equal((status, len(libvirt.calls("qemu-agent-command")), sorted(os.listdir(libvirt.folder))), (1, 1, ["bin"]))
+        holds(err, "has a job already")
+
+
 def test_only_a_job_of_its_own_is_aborted():
     with Libvirt() as libvirt:
         libvirt.fails("backup-begin", "another job is active")
@@ -163,12 +172,12 @@ def test_only_a_job_of_its_own_is_aborted():
         holds(err, "another job is active")
     for broken in (False, True):
         with Libvirt() as libvirt:
-            libvirt.says("domjobinfo", "Job type: 2\n")
+            libvirt.program("backup-begin", "#!/bin/sh\necho 'Job type: 2' >${0%/*}/domjobinfo\n")
             if broken:
                 libvirt.says("snapfreeze-thaw", json.dumps({"return": BROKEN}))
             process = libvirt.start("--backup", libvirt.path("out"))
             if not broken:
-                libvirt.wait_for("domjobinfo")
+                libvirt.wait_for("domjobinfo --domain=vm --rawstats", 2)
                 process.send_signal(signal.SIGINT)
             process.communicate(timeout=PATIENCE)
             equal((process.returncode, len(libvirt.calls("domjobabort"))), (1, 1))

@@ -10,7 +10,7 @@ import conftest
 import image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "libvirt"))
-pytest.register_assert_rewrite("telling", "freezing", "losing", "copying", "asking", "lab")
+pytest.register_assert_rewrite("telling", "freezing", "losing", "copying", "one_command", "asking", "lab")
 
 from catalogue import CASES  # noqa: E402
 from host import Host  # noqa: E402
