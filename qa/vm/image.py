@@ -393,7 +393,7 @@ def extra(image, path, builddir=None):
         (scratch / "extra").mkdir(exist_ok=True)
         for name in HELPERS:
             place(helpers() / name, scratch / "qa" / name)
-        for script in ("qa/set-up-disks", "qa/name-devices", "init"):
+        for script in ("qa/set-up-disks", "qa/name-devices", "qa/command-server.service", "init"):
             place(HERE / "guest" / Path(script).name, scratch / script)
             (scratch / script).chmod(0o755)
         with tempfile.NamedTemporaryFile() as own, open(path, "wb") as out:

@@ -348,6 +348,8 @@ class CommandPort:
             self.commands.clear()
 
     def close(self):
+        """Hangs up: the next connection is served at once."""
+        self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
 
 

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A running Debian guest with systemd: its units, its journal, its packages, its reboot."""
+
+import re
+import subprocess
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+import image
+import installed_image
+from guest import BOOT_TIMEOUT, Guest
+from ports import AgentPort, CommandPort, GuestDied, Timeout
+
+UNIT = "snapfreeze-agent.service"
+BOTH = ["/", "/srv"]
+
+
+class InstalledGuest(Guest):
+    """As Guest, with Debian's own PID 1. Its programs are those of its packages."""
+
+    def __init__(self, **options):
+        super().__init__(installed_image.installed_disks(), "qa.root=installed qa.systemd", **options)
+
+    def _argv(self, base, interactive):
+        # What the guest reboots is to come back.
+        return [word for word in super()._argv(base, interactive) if word != "-no-reboot"]
+
+    def start(self, interactive=False):
+        super().start(interactive)
+        self.port_of_host = AgentPort(self.folder / "agent")
+        return self
+
+    def wait_booted(self, timeout=BOOT_TIMEOUT):
+        """Waits until systemd has started what it starts, and says whether all went well: "running"."""
+        return self.run(["systemctl", "is-system-running", "--wait"], timeout, check=False).stdout.strip()
+
+    def wait_rebooted(self, timeout=BOOT_TIMEOUT):
+        """After the guest was told to reboot: waits until it has, and is up again."""
+        self.qmp_port.wait_event("RESET", lambda data: data["guest"], timeout)
+        self.port_of_host.close()
+        self.port.close()
+        self.port = CommandPort(self.folder / "command", self.last_words)
+        self.port.wait_ready(timeout)
+        return self.wait_booted(timeout)
+
+    def now(self):
+        """The guest's clock, in seconds."""
+        return float(self.sh("date +%s.%N"))
+
+    # ---- the agent, as systemd runs it
+
+    def wait_answer(self, timeout=120):
+        """Waits until the agent answers on the host's port."""
+        def answers():
+            try:
+                self.port_of_host.open()
+                self.port_of_host.sync(5)
+                return True
+            except (Timeout, GuestDied, OSError):
+                self.port_of_host.close()
+                return False
+        self.wait_for(answers, timeout, what="the agent's answer")
+
+    def show(self, name, unit=UNIT):
+        """A property of a unit."""
+        return self.sh(["systemctl", "show", "--value", "--property", name, unit])
+
+    @property
+    def agent_pid(self):
+        return int(self.show("MainPID"))
+
+    @property
+    def freezer_pid(self):
+        return int(self.sh("pidof snapfreeze-freezer"))
+
+    def failed_units(self):
+        return self.sh(["systemctl", "list-units", "--state=failed", "--plain", "--no-legend"])
+
+    # ---- the journal
+
+    def journal(self, *options):
+        """What it holds: lines of text."""
+        job = self.run(["journalctl", "--no-pager", "--quiet", "--output=cat", *options], check=False)
+        return job.stdout.splitlines()
+
+    def late_times(self, words):
+        """The times that the agent's entries with @words name themselves, since they were written later."""
+        found = [re.match(r"\[(\S+)Z\] ", line) for line in self.journal(f"--unit={UNIT}") if words in line]
+        return [datetime.fromisoformat(match[1]).replace(tzinfo=timezone.utc).timestamp() for match in found if match]
+
+    # ---- packages
+
+    def install(self, *debs, timeout=600):
+        """apt-get install; returns all that it said."""
+        for deb in debs:
+            self.push(deb, f"/root/{deb.name}", 0o644)
+        return self.apt("install", *(f"/root/{deb.name}" for deb in debs), timeout=timeout)
+
+    def apt(self, *words, timeout=600):
+        return self.run(f"DEBIAN_FRONTEND=noninteractive apt-get -y {' '.join(words)} 2>&1", timeout).stdout
+
+
+def bumped(deb, version, into):
+    """The same package with another version, in the folder @into."""
+    with tempfile.TemporaryDirectory() as scratch:
+        image.output("dpkg-deb", "-R", deb, scratch)
+        control = Path(scratch) / "DEBIAN/control"
+        control.write_text(re.sub("(?m)^Version: .*", f"Version: {version}", control.read_text()))
+        target = Path(into) / f"{deb.name.partition('_')[0]}_{version}.deb"
+        image.output("dpkg-deb", "--root-owner-group", "-b", scratch, target)
+    return target
