@@ -38,6 +38,42 @@ SfHookSettings sf_config_hook_settings(const SfConfig *config)
 	};
 }
 
+/* (nullable): a mount point that leads to it, where there is one. */
+static const char *find_mountpoint(const SfMounts *mounts, const struct sf_record_entry *entry)
+{
+	SfDevice device = SF_DEVICE(entry->major, entry->minor);
+	const GPtrArray *superblock = mounts ? sf_mounts_of_device(mounts, device) : NULL;
+
+	for (guint i = 0; superblock && i < superblock->len; i++) {
+		const SfMount *mount = g_ptr_array_index(superblock, i);
+		if (mount->visible)
+			return mount->path;
+	}
+	return NULL;
+}
+
+static void append_entry(GString *text, const SfMounts *mounts, const struct sf_record_entry *entry)
+{
+	const char *mountpoint = find_mountpoint(mounts, entry);
+
+	if (mountpoint)
+		g_string_append_printf(text, "%s\n", mountpoint);
+	else
+		g_string_append_printf(text, "%u:%u\n", entry->major, entry->minor);
+}
+
+char *sf_agent_list_frozen(const SfConfig *config)
+{
+	g_autoptr(SfRecord) record = sf_record_look(config->statedir);
+	g_autoptr(SfMounts) mounts = record ? sf_mounts_read("/proc/self/mountinfo", NULL) : NULL;
+	GString *text = g_string_new(NULL);
+
+	for (uint32_t i = 0; record && i < record->map->count; i++)
+		if (sf_record_entry_is_ours(&record->map->entries[i]))
+			append_entry(text, mounts, &record->map->entries[i]);
+	return g_string_free(text, FALSE);
+}
+
 typedef struct {
 	GMainLoop *loop;
 	SfRecovery *recovery;
@@ -139,6 +175,7 @@ bool sf_agent_recover(const SfConfig *config, unsigned int limit_ms, GError **er
 
 	if (!record)
 		return false;
+	sf_agent_take_over(config, record);
 	if (limit_ms == 0)
 		recovering.hooks = hooks = sf_hooks_new(&settings, record, NULL, NULL);
 	else

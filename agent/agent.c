@@ -17,6 +17,7 @@
 #include "protocol/error.h"
 
 #define FLUSH_AT_EXIT_MS 1000
+#define PREDECESSOR_S 1
 
 typedef struct {
 	GMainLoop *loop;
@@ -29,6 +30,9 @@ typedef struct {
 	SfContext context;
 	bool may_run_hooks;
 	GError *trouble;
+	const SfConfig *config;
+	guint predecessor_source; /* while a qemu-ga that runs has frozen the guest */
+	bool starts_anew, is_told_to_stop;
 } Agent;
 
 static void agent_clear(Agent *agent)
@@ -41,6 +45,8 @@ static void agent_clear(Agent *agent)
 	sf_dispatch_free(agent->dispatch);
 	g_clear_pointer(&agent->loop, g_main_loop_unref);
 	g_clear_error(&agent->trouble);
+	if (agent->predecessor_source)
+		g_source_remove(agent->predecessor_source);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Agent, agent_clear)
@@ -54,6 +60,7 @@ static gboolean on_signal(gpointer user_data)
 {
 	Agent *agent = user_data;
 
+	agent->is_told_to_stop = true;
 	sf_notify("STOPPING=1", NULL, 0);
 	sf_channels_stop_reading(agent->channels);
 	sf_session_stop(agent->session);
@@ -83,6 +90,22 @@ static const char *freezer_program(void)
 	return program ? program : PKGLIBEXECDIR "/snapfreeze-freezer";
 }
 
+/* What qemu-ga has frozen is nobody's once it has ended: a start thaws it. A freeze of ours, of
+ * what that one had not frozen, is not broken for it. */
+static gboolean on_look_for_predecessor(gpointer user_data)
+{
+	Agent *agent = user_data;
+	SfStateName state = sf_session_state(agent->session)->name;
+
+	if (!sf_agent_predecessor_is_gone(agent->config) ||
+	    (state != SF_STATE_THAWED && state != SF_STATE_EXPIRED))
+		return G_SOURCE_CONTINUE;
+	agent->predecessor_source = 0;
+	agent->starts_anew = true;
+	sf_session_stop(agent->session);
+	return G_SOURCE_REMOVE;
+}
+
 static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GError **error)
 {
 	SfSessionSettings settings = {
@@ -102,6 +125,9 @@ static bool open_session(Agent *agent, const SfConfig *config, SfLog *log, GErro
 
 	if (!record)
 		return false;
+	if (!sf_agent_take_over(config, record))
+		agent->predecessor_source =
+			g_timeout_add_seconds(PREDECESSOR_S, on_look_for_predecessor, agent);
 	/* Those of an earlier agent, too, which must be told to thaw. */
 	agent->may_run_hooks = settings.hooks.directory || settings.hooks.fsfreeze_hook ||
 			       atomic_load(&record->map->hook_count) > 0;
@@ -157,19 +183,19 @@ static void limit_privileges(const Agent *agent)
 		g_warning("%s", error->message);
 }
 
-bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
+/* @starts_anew: whether it did, and, on return, whether it is to. */
+static bool run(const SfConfig *config, SfLog *log, bool *starts_anew, GError **error)
 {
-	g_auto(Agent) agent = {.loop = g_main_loop_new(NULL, FALSE)};
+	g_auto(Agent) agent = {.loop = g_main_loop_new(NULL, FALSE), .config = config};
 
-	raise_fd_limit();
-	keep_large_blocks_apart();
 	if (!open_session(&agent, config, log, error))
 		return false;
 	open_dispatch(&agent, config);
 	agent.channels = sf_channels_open(config, agent.dispatch, on_channels_lost, &agent, error);
 	if (!agent.channels)
 		return false;
-	limit_privileges(&agent);
+	if (!*starts_anew)
+		limit_privileges(&agent);
 	guint signals[] = {g_unix_signal_add(SIGTERM, on_signal, &agent),
 			   g_unix_signal_add(SIGINT, on_signal, &agent),
 			   g_unix_signal_add(SIGHUP, on_signal, &agent)};
@@ -179,8 +205,22 @@ bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
 	sf_channels_flush(agent.channels, FLUSH_AT_EXIT_MS);
 	for (guint i = 0; i < G_N_ELEMENTS(signals); i++)
 		g_source_remove(signals[i]);
+	*starts_anew = agent.starts_anew && !agent.is_told_to_stop;
 	if (!agent.trouble)
 		return true;
 	g_propagate_error(error, g_steal_pointer(&agent.trouble));
 	return false;
+}
+
+bool sf_agent_run(const SfConfig *config, SfLog *log, GError **error)
+{
+	bool starts_anew = false;
+
+	raise_fd_limit();
+	keep_large_blocks_apart();
+	do
+		if (!run(config, log, &starts_anew, error))
+			return false;
+	while (starts_anew);
+	return true;
 }

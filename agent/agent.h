@@ -8,6 +8,7 @@
 #include "agent/hook-list.h"
 #include "agent/log.h"
 #include "agent/plan.h"
+#include "agent/record.h"
 
 /**
  * sf_agent_run:
@@ -27,11 +28,29 @@ SfPlanSource sf_config_plan_source(const SfConfig *config);
 SfHookSettings sf_config_hook_settings(const SfConfig *config);
 
 /**
+ * sf_agent_take_over:
+ * @record: opened, not yet recovered
+ *
+ * Writes what a qemu-ga left frozen that has ended into @record, for the recovery, and logs what it
+ * finds.
+ *
+ * Returns: false where a qemu-ga that runs has frozen the guest, or something else of ours has to
+ * be thawed first
+ */
+bool sf_agent_take_over(const SfConfig *config, SfRecord *record);
+/* Whether no qemu-ga runs that has frozen the guest. */
+bool sf_agent_predecessor_is_gone(const SfConfig *config);
+
+/* (transfer full) (not nullable): "--frozen": a line for each filesystem that the record calls
+ * frozen, with where it is mounted. */
+char *sf_agent_list_frozen(const SfConfig *config);
+
+/**
  * sf_agent_recover:
  * @limit_ms: how long to wait for it; the hooks are then left to a session. 0: as long as it takes
  *
- * "--recover": thaws by the record what agent and freezer left frozen when they died, waits for its
- * end, and tells the hooks.
+ * "--recover": thaws by the record what agent and freezer left frozen when they died, and what a
+ * qemu-ga did, waits for its end, and tells the hooks.
  *
  * Returns: whether nothing of ours is frozen any more
  */

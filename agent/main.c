@@ -150,5 +150,7 @@ int main(int argc, char **argv)
 		return fail(error);
 	if (options.action == SF_ACTION_DUMP)
 		return print(sf_config_dump(config));
+	if (options.action == SF_ACTION_LIST_FROZEN)
+		return print(sf_agent_list_frozen(config));
 	return options.action == SF_ACTION_RECOVER ? recover(config) : run(config);
 }

@@ -13,7 +13,7 @@
 /* What GOption fills in: the options, and the switches that become an action. */
 typedef struct {
 	SfOptions options;
-	gboolean dump, version, help, recover;
+	gboolean dump, version, help, recover, frozen;
 	char **blocked, **allowed; /* as given, not split yet */
 } Parse;
 
@@ -34,7 +34,7 @@ static gboolean take_hook(const char *name, const char *value, gpointer data, GE
 	return TRUE;
 }
 
-#define ENTRY_COUNT 20
+#define ENTRY_COUNT 21
 
 static void fill_entries(GOptionEntry entries[ENTRY_COUNT], Parse *parse)
 {
@@ -69,6 +69,8 @@ static void fill_entries(GOptionEntry entries[ENTRY_COUNT], Parse *parse)
 		 "do everything but freeze and thaw", NULL},
 		{"recover", 0, 0, G_OPTION_ARG_NONE, &parse->recover,
 		 "thaw what an earlier run left frozen, then exit", NULL},
+		{"frozen", 0, 0, G_OPTION_ARG_NONE, &parse->frozen,
+		 "print where what an agent has frozen is mounted, then exit", NULL},
 		{"dump-conf", 'D', 0, G_OPTION_ARG_NONE, &parse->dump,
 		 "print the configuration in force, then exit", NULL},
 		{"version", 'V', 0, G_OPTION_ARG_NONE, &parse->version,
@@ -210,6 +212,8 @@ static SfAction parse_action(const Parse *parse)
 		return SF_ACTION_LIST_COMMANDS;
 	if (parse->dump)
 		return SF_ACTION_DUMP;
+	if (parse->frozen)
+		return SF_ACTION_LIST_FROZEN;
 	return parse->recover ? SF_ACTION_RECOVER : SF_ACTION_RUN;
 }
 

@@ -8,6 +8,7 @@
 typedef enum {
 	SF_ACTION_RUN,
 	SF_ACTION_RECOVER,       /* --recover: thaw by the record, then exit */
+	SF_ACTION_LIST_FROZEN,   /* --frozen: print what the record calls frozen */
 	SF_ACTION_DUMP,          /* -D: print the configuration in force, sf_config_dump() */
 	SF_ACTION_LIST_COMMANDS, /* -b help, -a help: print the name of each command */
 	SF_ACTION_VERSION,

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/process.h"
+#include "agent/sysfs.h"
 
 int sf_process_open(pid_t pid)
 {
@@ -55,6 +56,32 @@ char sf_process_thread_state(pid_t pid, pid_t tid)
 	g_autofree char *fields = read_stat_fields(path);
 
 	return fields ? fields[0] : 0;
+}
+
+static bool is_called(const char *proc, const char *name, const char *comm)
+{
+	g_autofree char *folder = g_build_filename(proc, name, NULL);
+	g_autofree char *own = sf_sysfs_read(folder, "comm");
+
+	if (g_strcmp0(own, comm) != 0)
+		return false;
+	g_autofree char *status = sf_sysfs_read(folder, "status");
+	return !status || !strstr(status, "\nState:\tZ");
+}
+
+GArray *sf_process_find(const char *proc, const char *comm)
+{
+	g_autoptr(GPtrArray) names = sf_sysfs_list(proc);
+	GArray *found = g_array_new(FALSE, FALSE, sizeof(pid_t));
+
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+		pid_t pid = (pid_t)g_ascii_strtoull(name, NULL, 10);
+
+		if (pid > 0 && is_called(proc, name, comm))
+			g_array_append_val(found, pid);
+	}
+	return found;
 }
 
 static int compare_fds(const void *a, const void *b)

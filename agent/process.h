@@ -20,6 +20,9 @@ uint64_t sf_process_start_time(pid_t pid);
 /* State letter of a thread (proc(5), stat's field 3): 'D', 'S', …; 0 where it is gone. */
 char sf_process_thread_state(pid_t pid, pid_t tid);
 
+/* (transfer full) (element-type pid_t): those that are called @comm and are not dead already. */
+GArray *sf_process_find(const char *proc, const char *comm);
+
 /**
  * sf_process_run_child:
  * @keep: fds that stay open in the child, -1 for none

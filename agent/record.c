@@ -96,6 +96,14 @@ static void end_strings(struct sf_record *map)
 		map->hooks[i].path[sizeof(map->hooks[i].path) - 1] = '\0';
 }
 
+static bool is_of_this_boot(const struct sf_record *map, const char *boot_id)
+{
+	return memcmp(map->magic, SF_RECORD_MAGIC, sizeof(map->magic)) == 0 &&
+	       map->size == sizeof(*map) && map->count <= SF_RECORD_MAX_ENTRIES &&
+	       atomic_load(&map->hook_count) <= SF_RECORD_MAX_HOOKS &&
+	       strncmp(map->boot_id, boot_id, sizeof(map->boot_id)) == 0;
+}
+
 static bool adopt(struct sf_record *map, GError **error)
 {
 	char boot_id[sizeof(map->boot_id)] = "";
@@ -103,10 +111,7 @@ static bool adopt(struct sf_record *map, GError **error)
 	if (!read_boot_id(boot_id, sizeof(boot_id), error))
 		return false;
 	end_strings(map);
-	if (memcmp(map->magic, SF_RECORD_MAGIC, sizeof(map->magic)) == 0 &&
-	    map->size == sizeof(*map) && map->count <= SF_RECORD_MAX_ENTRIES &&
-	    atomic_load(&map->hook_count) <= SF_RECORD_MAX_HOOKS &&
-	    strcmp(map->boot_id, boot_id) == 0)
+	if (is_of_this_boot(map, boot_id))
 		return true;
 	memset(map, 0, sizeof(*map));
 	map->size = sizeof(*map);
@@ -126,6 +131,31 @@ SfRecord *sf_record_open(const char *folder, bool needs_tmpfs, GError **error)
 	if (!map_file(record, error) || !adopt(record->map, error))
 		return NULL;
 	return g_steal_pointer(&record);
+}
+
+static bool map_to_look(SfRecord *record)
+{
+	char boot_id[sizeof(record->map->boot_id)] = "";
+	struct stat info;
+
+	record->fd = open(record->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (record->fd < 0 || fstat(record->fd, &info) < 0 ||
+	    info.st_size != sizeof(struct sf_record))
+		return false;
+	void *map = mmap(NULL, sizeof(struct sf_record), PROT_READ, MAP_SHARED, record->fd, 0);
+	if (map == MAP_FAILED)
+		return false;
+	record->map = map;
+	return read_boot_id(boot_id, sizeof(boot_id), NULL) &&
+	       is_of_this_boot(record->map, boot_id);
+}
+
+SfRecord *sf_record_look(const char *folder)
+{
+	g_autoptr(SfRecord) record = g_new0(SfRecord, 1);
+
+	record->path = g_build_filename(folder, "record", NULL);
+	return map_to_look(record) ? g_steal_pointer(&record) : NULL;
 }
 
 void sf_record_close(SfRecord *record)

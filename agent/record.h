@@ -28,6 +28,15 @@ typedef struct {
  */
 SfRecord *sf_record_open(const char *folder, bool needs_tmpfs,
 			 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/**
+ * sf_record_look:
+ * @folder: as of sf_record_open()
+ *
+ * For who only looks, whoever has it open: nothing is locked, made or changed, and nothing may be.
+ *
+ * Returns: (transfer full) (nullable): %NULL where there is none of this boot that can be read
+ */
+SfRecord *sf_record_look(const char *folder);
 void sf_record_close(SfRecord *record);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfRecord, sf_record_close)
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -40,7 +41,7 @@ struct SfRecovery {
 
 	int pidfd; /* of the old freezer; -1: it is gone */
 	guint ended_source, grace_source;
-	unsigned int ours_before;
+	unsigned int ours_before, thawed_before;
 	GPtrArray *ways; /* of Way */
 	unsigned int opening;
 	SfRescue *rescue;
@@ -79,6 +80,17 @@ bool sf_recovery_is_needed(const SfRecord *record)
 	if (pidfd >= 0)
 		close(pidfd);
 	return pidfd >= 0 || sf_record_count_ours(record) > 0;
+}
+
+bool sf_recovery_wait_freezer(const SfRecord *record, int timeout_ms)
+{
+	struct pollfd polled = {.fd = open_old_freezer(record), .events = POLLIN};
+
+	if (polled.fd < 0)
+		return true;
+	bool has_ended = poll(&polled, 1, timeout_ms) == 1;
+	close(polled.fd);
+	return has_ended;
 }
 
 static SfDevice entry_device(const struct sf_record_entry *entry)
@@ -140,6 +152,17 @@ static int fd_of(const SfRecovery *recovery, SfDevice device)
 	return sf_fdstore_find(device);
 }
 
+/* What somebody else has thawed before is not among them. */
+static unsigned int count_thawed(const SfRecord *record)
+{
+	unsigned int count = 0;
+
+	for (uint32_t i = 0; i < record->map->count; i++)
+		count += atomic_load(&record->map->entries[i].state) == SF_ENTRY_THAWED &&
+			 atomic_load(&record->map->entries[i].error) == 0;
+	return count;
+}
+
 static void on_rescued(gpointer user_data)
 {
 	SfRecovery *recovery = user_data;
@@ -157,7 +180,8 @@ static void on_rescued(gpointer user_data)
 		/* It was not ours yet when the ways were looked for: the next try finds it. */
 		sf_throw(&recovery->trouble, "%u filesystems are still frozen", left);
 	}
-	recovery->done(recovery->ours_before - left, recovery->trouble, recovery->user_data);
+	recovery->done(count_thawed(recovery->record) - recovery->thawed_before, recovery->trouble,
+		       recovery->user_data);
 }
 
 static void begin_thaw(SfRecovery *recovery)
@@ -260,6 +284,7 @@ SfRecovery *sf_recovery_start(SfRecord *record, const SfPlanSource *source, bool
 	recovery->pidfd = -1;
 	recovery->ways = g_ptr_array_new_with_free_func(way_free);
 	recovery->ours_before = sf_record_count_ours(record);
+	recovery->thawed_before = count_thawed(record);
 	recovery->grace_source = g_idle_add(on_begin, recovery);
 	return recovery;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/namespaces.h"
+#include "agent/process.h"
 #include "agent/superblocks.h"
 #include "agent/sysfs.h"
 #include "agent/warnings.h"
@@ -104,23 +105,12 @@ static void check_superblocks(const SfPlanSource *source, const SfMounts *mounts
 
 static void check_other_agent(const SfPlanSource *source, GPtrArray *warnings)
 {
-	g_autoptr(GPtrArray) names = sf_sysfs_list(source->proc);
+	g_autoptr(GArray) pids = sf_process_find(source->proc, "qemu-ga");
 
-	for (guint i = 0; i < names->len; i++) {
-		const char *name = g_ptr_array_index(names, i);
-		g_autofree char *folder = NULL;
-		g_autofree char *comm = NULL;
-
-		if (!g_ascii_isdigit(*name))
-			continue;
-		folder = g_build_filename(source->proc, name, NULL);
-		comm = sf_sysfs_read(folder, "comm");
-		if (comm && g_str_equal(comm, "qemu-ga"))
-			warn(warnings,
-			     "another guest agent runs (qemu-ga, process %s): its thaw undoes "
-			     "every freeze",
-			     name);
-	}
+	for (guint i = 0; i < pids->len; i++)
+		warn(warnings,
+		     "another guest agent runs (qemu-ga, process %d): its thaw undoes every freeze",
+		     (int)g_array_index(pids, pid_t, i));
 }
 
 GPtrArray *sf_warnings_find(const SfPlanSource *source, const SfMounts *mounts)

@@ -386,6 +386,7 @@ static void test_actions(void)
 {
 	g_assert_cmpint(action_of("-v"), ==, SF_ACTION_RUN);
 	g_assert_cmpint(action_of("--recover"), ==, SF_ACTION_RECOVER);
+	g_assert_cmpint(action_of("--frozen"), ==, SF_ACTION_LIST_FROZEN);
 	g_assert_cmpint(action_of("-vD"), ==, SF_ACTION_DUMP);
 	g_assert_cmpint(action_of("--dump-conf"), ==, SF_ACTION_DUMP);
 	g_assert_cmpint(action_of("-b help"), ==, SF_ACTION_LIST_COMMANDS);

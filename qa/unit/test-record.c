@@ -103,11 +103,29 @@ static void test_a_record_is_one_agents(void)
 	fixture_clear(&fixture);
 }
 
+static void test_it_can_be_looked_at_while_another_has_it(void)
+{
+	Fixture fixture;
+
+	fixture_init(&fixture);
+	fixture.record->map->count = 1;
+	atomic_store(&fixture.record->map->entries[0].state, SF_ENTRY_FROZEN);
+	g_autoptr(SfRecord) looked = sf_record_look(fixture.folder);
+	g_assert_nonnull(looked);
+	g_assert_cmpuint(sf_record_count_ours(looked), ==, 1);
+	g_assert_false(can_open(fixture.folder));
+	fixture.record->map->boot_id[0] ^= 1;
+	g_assert_null(sf_record_look(fixture.folder));
+	fixture_clear(&fixture);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/record/an-entry-is-thawed-by-one-at-a-time",
 			test_an_entry_is_thawed_by_one_at_a_time);
 	g_test_add_func("/record/a-record-is-one-agents", test_a_record_is_one_agents);
+	g_test_add_func("/record/it-can-be-looked-at-while-another-has-it",
+			test_it_can_be_looked_at_while_another_has_it);
 	return g_test_run();
 }
