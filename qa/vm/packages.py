@@ -2,11 +2,12 @@
 """Builds the packages under test out of the source tree, once for each content of it."""
 
 import hashlib
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 
-from image import Unavailable, cache_dir, locked, need
+from image import cache_dir, locked, need
 
 TREE = Path(__file__).resolve().parent.parent.parent
 
@@ -17,7 +18,14 @@ def build(tree=TREE):
     return {path.name.partition("_")[0]: path for path in sorted(_built(tree, "build-deb").glob("*.deb"))}
 
 
-def _built(tree, program):
+def build_rpm(tree=TREE):
+    """Name -> path of each rpm package."""
+    need("rpmbuild", "autoreconf")
+    folder = _built(tree, "build-rpm", "--nodeps")
+    return {re.sub(r"-\d.*", "", path.name): path for path in sorted(folder.glob("*.rpm"))}
+
+
+def _built(tree, program, *options):
     """The folder with what packaging/@program makes of @tree."""
     with locked("packages"), tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
         copy = Path(scratch) / "tree"
@@ -25,7 +33,7 @@ def _built(tree, program):
         folder = cache_dir() / f"{program}-{_hash(copy)}"
         if not folder.exists():
             out = Path(scratch) / "out"
-            made = subprocess.run([copy / "packaging" / program, "--output", out], stdin=subprocess.DEVNULL,
+            made = subprocess.run([copy / "packaging" / program, "--output", out, *options], stdin=subprocess.DEVNULL,
                                   capture_output=True, text=True, timeout=1800)
             if made.returncode != 0:
                 raise RuntimeError(f"{program}: {made.stdout[-4000:]}{made.stderr[-4000:]}")
@@ -42,6 +50,3 @@ def _hash(tree):
         if not str(name).startswith(("qa/vm/", "autom4te.cache/")) and "__pycache__" not in name.parts:
             whole.update(f"{name}\0{path.stat().st_mode & 0o111}\0".encode() + path.read_bytes())
     return whole.hexdigest()[:16]
-
-
-__all__ = ["Unavailable", "build"]
