@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the cases share: the host, one domain on it with three disks, and our agent there, started as a user would.
+"""What the cases share: the host, one domain on it with three disks, and our agent there.
 
 A case gets a Lab in its rest: the domain runs, everything is mounted and can be written to, the agent answers.
 """
