@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Owns nothing: the steps that child.h lists. Called by hook-child, exec-child and program. */
+/* Owns nothing: the steps that child.h lists. Called by whoever starts a process, and in it. */
 #include "config.h"
 
 #include <errno.h>
@@ -12,6 +12,14 @@
 #include "agent/child.h"
 
 #define FD_HIGH 10
+
+int sf_child_take_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
 
 pid_t sf_child_fork(void (*run)(const void *), const void *user_data)
 {

@@ -9,8 +9,14 @@
  * lock.
  */
 
+/* The environment of what we run has this and not the agent's own. */
+#define SF_CHILD_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 /* Where sf_child_place_fds() leaves the end of the pipe that tells the parent of a failure. */
 #define SF_CHILD_FD_FAILED 3
+
+/* Returns: the end of a pipe, which is the caller's now and -1 where it was. */
+int sf_child_take_fd(int *fd);
 
 /* Forks with all signals blocked, so that no handler of the agent's runs in the child, which calls
  * @run. Returns: the child's pid, or -1 with errno */

@@ -66,11 +66,3 @@ bool sf_exec_pipes_open(SfExecPipes *pipes, bool has_input, SfCapture capture, G
 		return false;
 	return open_err(pipes, capture, error);
 }
-
-int sf_exec_pipes_take(int *fd)
-{
-	int taken = *fd;
-
-	*fd = -1;
-	return taken;
-}

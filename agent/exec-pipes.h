@@ -15,5 +15,3 @@ bool sf_exec_pipes_open(SfExecPipes *pipes, bool has_input, SfCapture capture,
 			GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Closes what was not taken. */
 void sf_exec_pipes_clear(SfExecPipes *pipes);
-/* Returns: the descriptor, from now on the caller's */
-int sf_exec_pipes_take(int *fd);

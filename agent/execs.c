@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "agent/child.h"
 #include "agent/exec-child.h"
 #include "agent/exec-output.h"
 #include "agent/exec-pipes.h"
@@ -227,12 +228,12 @@ static void add_program(SfExecs *execs, pid_t pid, const SfExecRequest *request,
 	program->started = started;
 	program->user_data = user_data;
 	program->name = g_strdup(request->argv[0]);
-	program->failed = sf_exec_pipes_take(&pipes->failed[0]);
-	program->in = sf_exec_pipes_take(&pipes->in[1]);
+	program->failed = sf_child_take_fd(&pipes->failed[0]);
+	program->in = sf_child_take_fd(&pipes->in[1]);
 	program->input = request->input ? g_bytes_ref(request->input) : NULL;
-	sf_exec_output_init(&program->out, sf_exec_pipes_take(&pipes->out[0]), &execs->kept,
+	sf_exec_output_init(&program->out, sf_child_take_fd(&pipes->out[0]), &execs->kept,
 			    look_whether_done, program);
-	sf_exec_output_init(&program->err, sf_exec_pipes_take(&pipes->err[0]), &execs->kept,
+	sf_exec_output_init(&program->err, sf_child_take_fd(&pipes->err[0]), &execs->kept,
 			    look_whether_done, program);
 	g_hash_table_insert(execs->programs, GINT_TO_POINTER(pid), program);
 	g_queue_push_tail(&execs->order, program);

@@ -14,6 +14,7 @@
 
 #include "agent/files.h"
 #include "agent/freezer/messages.h"
+#include "agent/passed-fd.h"
 #include "protocol/error.h"
 
 #define MAX_FILES 64
@@ -217,30 +218,6 @@ static void operation_free(Operation *operation)
 	g_free(operation);
 }
 
-static int receive_fd(int socket_fd)
-{
-	char byte;
-	struct iovec data = {.iov_base = &byte, .iov_len = 1};
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr envelope = {.msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control)};
-	struct cmsghdr *header;
-	int fd = -1;
-
-	if (recvmsg(socket_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
-		return -1;
-	header = CMSG_FIRSTHDR(&envelope);
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(header), sizeof(int));
-	return fd;
-}
-
 static bool read_trailer(const Operation *operation, const GByteArray *output, bool is_whole,
 			 Trailer *out_trailer, GError **error)
 {
@@ -254,9 +231,10 @@ static bool read_trailer(const Operation *operation, const GByteArray *output, b
 
 static bool take_file(const Operation *operation, SfFileResult *result, GError **error)
 {
-	int fd = receive_fd(operation->socket);
+	char byte;
+	int fd;
 
-	if (fd < 0)
+	if (sf_passed_fd_receive(operation->socket, &byte, 1, &fd) != 1 || fd < 0)
 		return sf_throw(error, "%s: no descriptor is left for it", operation->what);
 	result->handle = add_file(operation->files, fd);
 	return true;

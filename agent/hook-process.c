@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/child.h"
 #include "agent/hook-process.h"
 #include "agent/hook-spawn.h"
 #include "agent/process.h"
@@ -193,8 +194,7 @@ static char **make_environment(const SfHookLaunch *launch)
 {
 	GPtrArray *all = g_ptr_array_new();
 
-	g_ptr_array_add(all, g_strdup("PATH=/usr/local/sbin:/usr/local/bin:"
-				      "/usr/sbin:/usr/bin:/sbin:/bin"));
+	g_ptr_array_add(all, g_strdup(SF_CHILD_PATH));
 	g_ptr_array_add(all, g_strdup("HOME=/root"));
 	g_ptr_array_add(all, g_strdup("LANG=C.UTF-8"));
 	g_ptr_array_add(all, g_strdup_printf("SNAPFREEZE_HOOK_TIMEOUT=%u", launch->timeout_s));

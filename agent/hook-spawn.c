@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/child.h"
 #include "agent/hook-child.h"
 #include "agent/hook-spawn.h"
 #include "agent/process.h"
@@ -21,21 +22,13 @@ typedef struct {
 	int in[2], out[2], failed[2], go[2];
 } Pipes;
 
-static int take_fd(int *fd)
-{
-	int taken = *fd;
-
-	*fd = -1;
-	return taken;
-}
-
 static void pipes_clear(Pipes *pipes)
 {
 	int *fds = pipes->in;
 
 	for (size_t i = 0; i < sizeof(*pipes) / sizeof(int); i++)
 		if (fds[i] >= 0)
-			close(take_fd(&fds[i]));
+			close(sf_child_take_fd(&fds[i]));
 }
 
 static bool open_input(Pipes *pipes, bool has_input, GError **error)
@@ -79,7 +72,7 @@ static bool fork_child(char *const *argv, char *const *envp, Pipes *pipes, SfHoo
 		return true;
 	sf_throw_errno(error, "pidfd_open (it needs Linux 5.3)");
 	/* It ends by itself: its word to go will not come. */
-	close(take_fd(&pipes->go[1]));
+	close(sf_child_take_fd(&pipes->go[1]));
 	waitpid(spawned->pid, NULL, 0);
 	return false;
 }
@@ -95,10 +88,10 @@ bool sf_hook_spawn(char *const *argv, char *const *envp, bool has_input, SfHookS
 		pipes_clear(&pipes);
 		return false;
 	}
-	spawned.in = take_fd(&pipes.in[1]);
-	spawned.out = take_fd(&pipes.out[0]);
-	spawned.failed = take_fd(&pipes.failed[0]);
-	spawned.go = take_fd(&pipes.go[1]);
+	spawned.in = sf_child_take_fd(&pipes.in[1]);
+	spawned.out = sf_child_take_fd(&pipes.out[0]);
+	spawned.failed = sf_child_take_fd(&pipes.failed[0]);
+	spawned.go = sf_child_take_fd(&pipes.go[1]);
 	pipes_clear(&pipes);
 	*out_spawned = spawned;
 	return true;

@@ -14,8 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/child.h"
 #include "agent/opener-child.h"
 #include "agent/opener.h"
+#include "agent/passed-fd.h"
 #include "protocol/error.h"
 
 /* How many are taken before other sources of the loop get their turn. */
@@ -102,41 +104,19 @@ static void explain(SfOpener *opener, const SfOpenerMessage *message)
 	}
 }
 
-/* -1 where none came, as when this process may have no more of them. */
-static int take_fd(struct msghdr *envelope)
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(envelope);
-	int fd = -1;
-
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(header), sizeof(int));
-	return fd;
-}
-
 /* Returns whether there may be more to receive now. */
 static bool receive(SfOpener *opener)
 {
 	SfOpenerMessage message;
-	struct iovec data = {.iov_base = &message, .iov_len = sizeof(message)};
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr envelope = {.msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control)};
 	SfTarget *target = g_ptr_array_index(opener->plan->targets, opener->next);
-	ssize_t n = recvmsg(opener->socket_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int fd;
+	ssize_t n = sf_passed_fd_receive(opener->socket_fd, &message, sizeof(message), &fd);
 
 	/* The kernel looks at the queue first and at the end after that, so a child that sends its
 	 * last and exits in between seems to have sent nothing (net/unix/af_unix.c,
 	 * unix_dgram_recvmsg): the second look finds it. */
-	if (n == 0) {
-		envelope.msg_controllen = sizeof(control);
-		n = recvmsg(opener->socket_fd, &envelope, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	}
+	if (n == 0)
+		n = sf_passed_fd_receive(opener->socket_fd, &message, sizeof(message), &fd);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n != sizeof(message) || message.number != opener->next) {
@@ -144,8 +124,8 @@ static bool receive(SfOpener *opener)
 			 path_in_work(opener));
 		return false;
 	}
-	target->fd = take_fd(&envelope);
-	if (target->fd < 0) {
+	target->fd = fd;
+	if (fd < 0) {
 		explain(opener, &message);
 		return false;
 	}
@@ -188,20 +168,16 @@ static gboolean on_idle(gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-/* A handler of ours must not run in the child, where its fds are closed or others: all signals are
- * blocked there for good, which SIGKILL does not mind. */
-static pid_t fork_child(const SfPlan *plan, int socket_fd)
-{
-	sigset_t all, before;
-	pid_t pid;
+typedef struct {
+	const SfPlan *plan;
+	int socket_fd;
+} ChildWork;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	if (pid == 0)
-		sf_opener_child_run(plan, socket_fd);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return pid;
+static void run_child(const void *user_data)
+{
+	const ChildWork *work = user_data;
+
+	sf_opener_child_run(work->plan, work->socket_fd);
 }
 
 static bool start_child(SfOpener *opener)
@@ -211,7 +187,8 @@ static bool start_child(SfOpener *opener)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return sf_throw_errno(&opener->error, "make a socket pair");
 	opener->socket_fd = pair[0];
-	opener->pid = fork_child(opener->plan, pair[1]);
+	ChildWork work = {opener->plan, pair[1]};
+	opener->pid = sf_child_fork(run_child, &work);
 	if (opener->pid < 0)
 		sf_throw_errno(&opener->error, "start the process that opens filesystems");
 	close(pair[1]);

@@ -25,8 +25,7 @@ const char *sf_program_find(const char *const *paths)
 /* @in: -1: it has nothing to read */
 static int spawn(const char *const *argv, int in, pid_t *out_pid)
 {
-	static const char *const environment[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	static const char *const environment[] = {SF_CHILD_PATH, NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
 	sigset_t all, none;

@@ -9,6 +9,11 @@ import image
 from ports import AgentError, GuestDied, Timeout
 
 PORT = "/dev/virtio-ports/org.qemu.guest_agent.0"
+TEST_PORT = "/dev/virtio-ports/org.snapfreeze.test.1"
+SOCKET = "/run/qa-agent.sock"
+# Channels beside the main one, for the agent's configuration.
+TEST_CHANNEL = f"[channel:test]\nmethod=virtio-serial\npath={TEST_PORT}\n"
+SOCKET_CHANNEL = f"[channel:local]\nmethod=unix-listen\npath={SOCKET}\n"
 
 
 class Agent:

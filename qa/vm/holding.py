@@ -13,7 +13,6 @@ from ports import AgentError
 ALL = list(disks.PLANNED)
 # What the design promises: writable again this long after whatever happened.
 SECOND_MS = 1000
-TEST_CHANNEL = "[channel:test]\nmethod=virtio-serial\npath=/dev/virtio-ports/org.snapfreeze.test.1\n"
 FREEZE = {"execute": "guest-fsfreeze-freeze"}
 
 

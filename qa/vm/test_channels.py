@@ -6,18 +6,10 @@ import re
 import socket
 import time
 
-from agents import PORT
+from agents import PORT, SOCKET, SOCKET_CHANNEL, TEST_CHANNEL
 from ports import AgentError, GuestSocket
 
-TEST_PORT = "/dev/virtio-ports/org.snapfreeze.test.1"
-SOCKET = "/run/qa-agent.sock"
-TWO_MORE = f"""[channel:test]
-method = virtio-serial
-path = {TEST_PORT}
-[channel:local]
-method = unix-listen
-path = {SOCKET}
-"""
+TWO_MORE = TEST_CHANNEL + SOCKET_CHANNEL
 MIB = 1 << 20
 LIMIT = 16 * MIB
 

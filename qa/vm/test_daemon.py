@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
+from agents import SOCKET
 from ports import GuestSocket
 
-SOCKET = "/run/qa-agent.sock"
 PIDFILE = "/run/qa-agent.pid"
 CONF = "/run/qa-daemon.conf"
 

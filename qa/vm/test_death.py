@@ -6,7 +6,8 @@ import signal
 import pytest
 
 import kill_times
-from holding import (ALL, FREEZE, SECOND_MS, TEST_CHANNEL, end_freezer_of, freeze_all, holds, is_gone, kill_both,
+from agents import TEST_CHANNEL
+from holding import (ALL, FREEZE, SECOND_MS, end_freezer_of, freeze_all, holds, is_gone, kill_both,
                      order, others, suspended, suspended_while_freezing, told, writable_ms)
 from ports import AgentError
 

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from holding import (ALL, FREEZE, SECOND_MS, TEST_CHANNEL, ask, end_freezer_of, foreign, freeze_all, holds, kill_both,
+from agents import TEST_CHANNEL
+from holding import (ALL, FREEZE, SECOND_MS, ask, end_freezer_of, foreign, freeze_all, holds, kill_both,
                      order, state, suspended,
                      suspended_while_freezing, told, writable_ms)
 from ports import AgentError

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from holding import (ALL, FREEZE, SECOND_MS, TEST_CHANNEL, foreign, freeze_all, holds, order, others, resume, state,
+from agents import TEST_CHANNEL
+from holding import (ALL, FREEZE, SECOND_MS, foreign, freeze_all, holds, order, others, resume, state,
                      suspended, suspended_while_freezing, writable_ms)
 from ports import AgentError
 

@@ -10,6 +10,7 @@ import pytest
 
 import disks
 import image
+from agents import TEST_CHANNEL
 from guest import Guest
 from holding import ask, is_gone
 from writers import Writers
@@ -269,8 +270,7 @@ def test_a_value_that_somebody_sets_meanwhile_stays(machine, make_agent):
 def test_a_flush_that_is_given_up_restores(machine, make_agent, how):
     before = machine.limits()
     timeout = "[freeze]\nflush-timeout=2\n" if how == "timeout" else PATIENT
-    test_channel = "[channel:test]\nmethod=virtio-serial\npath=/dev/virtio-ports/org.snapfreeze.test.1\n"
-    agent = make_agent(machine.guest).start(config=timeout + test_channel)
+    agent = make_agent(machine.guest).start(config=timeout + TEST_CHANNEL)
     with endless(machine):
         begin_freeze(agent)
         machine.wait_lowered()

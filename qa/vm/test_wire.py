@@ -6,17 +6,10 @@ import json
 
 import pytest
 
+from agents import SOCKET, SOCKET_CHANNEL, TEST_CHANNEL
 from ports import AgentError, GuestSocket
 
-TEST_PORT = "/dev/virtio-ports/org.snapfreeze.test.1"
-SOCKET = "/run/qa-agent.sock"
-TWO_MORE = f"""[channel:test]
-method = virtio-serial
-path = {TEST_PORT}
-[channel:local]
-method = unix-listen
-path = {SOCKET}
-"""
+TWO_MORE = TEST_CHANNEL + SOCKET_CHANNEL
 SOME = ["/mnt/ext4-a", "/mnt/with space"]
 COMMANDS = {
     "guest-sync", "guest-sync-delimited", "guest-ping", "guest-info", "guest-fsfreeze-status",

@@ -3,6 +3,7 @@
 
 import json
 
+from agents import TEST_CHANNEL
 from guest import wait_for
 from ports import AgentError, GuestDied, Timeout
 
@@ -12,7 +13,6 @@ from .supervised import Supervised
 
 # What the witness's guest holds beside it for nothing: four more plain ext4 would only make each freeze longer.
 LEFT_OUT = (WITNESS, "/mnt/uncovered", "/mnt/covered", "/mnt/with space", "/mnt/grün-日本")
-TEST_CHANNEL = "[channel:test]\nmethod=virtio-serial\npath=/dev/virtio-ports/org.snapfreeze.test.1\n"
 
 
 class Failed(AssertionError):
