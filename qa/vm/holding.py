@@ -42,6 +42,12 @@ def writable_ms(guest, paths=ALL, before=":", timeout=60):
     return max(float(line[1]) for line in lines)
 
 
+def start_limit_ms(guest, agent):
+    """The promised second for what begins with the start of a program, on a machine that is busy with other work at
+    this moment: it is the start that takes longer then."""
+    return SECOND_MS + 4 * max(guest.run([agent.path, "-V"]).ms for _ in range(3))
+
+
 def told(agent, words="did not hold"):
     """The thaw is an error with @words, not once only. Returns its text."""
     for _ in range(2):

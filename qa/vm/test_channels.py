@@ -26,6 +26,17 @@ def wait_host_side(guest, state, device=PORT):
     guest.wait_for(f"grep -q 'host_connected: {state}' /sys/kernel/debug/virtio-ports/{name}")
 
 
+def wait_asleep(guest, *pids):
+    """Waits until these processes have done all that there was to do: for a second they did not run, nor wait to."""
+    look = "; ".join(f"grep -h State: /proc/{pid}/task/*/status; grep -h ctxt_switches /proc/{pid}/task/*/status"
+                     for pid in pids)
+
+    def is_asleep():
+        before = guest.sh(look)
+        return before == guest.sh(f"sleep 1; {look}") and set(re.findall(r"State:\s+(\w)", before)) == {"S"}
+    guest.wait_for(is_asleep, what="sleep")
+
+
 def memory_kib(guest, pid):
     """What the process itself allocated: the pages of its libraries come with the first use of each."""
     return int(re.search(r"RssAnon:\s+(\d+)", guest.sh(f"cat /proc/{pid}/status"))[1])
@@ -55,7 +66,8 @@ def test_no_host_reads_the_replies_to_the_one_before(guest, agent):
         wait_host_side(guest, 1)
         port.close()
         wait_host_side(guest, 0)
-        time.sleep(1)  # sooner, nobody can tell the last one's requests from the next one's (agent/stream.c)
+        # Sooner, nobody can tell the last one's requests from the next one's (agent/stream.c).
+        wait_asleep(guest, agent.pid)
         with guest.agent_port() as port:
             assert port.raw_call("guest-sync", id=number) == {"return": number}
             port.send(ping("last"))
@@ -79,11 +91,11 @@ def test_nothing_wakes_up_while_nobody_talks(guest, make_agent):
     pids = [agent.pid, agent.freezer_pid]
     agent.port.close()
     wait_host_side(guest, 0)
-    count = ("; ".join(f"cat /proc/{pid}/task/*/status | grep ctxt_switches" for pid in pids))
+    count = "; ".join(f"cat /proc/{pid}/task/*/status | grep ctxt_switches" for pid in pids)
     with guest.agent_port("test") as port:  # open and idle, and the other one closed
         port.sync()
         # Let what the last request needed come to its end first.
-        guest.wait_for(lambda: guest.sh(count) == guest.sh(f"sleep 1; {count}"))
+        wait_asleep(guest, *pids)
         before = guest.sh(count)
         after = guest.sh(f"sleep 10; {count}")
         assert len(before.splitlines()) >= 4
