@@ -7,20 +7,18 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib-unix.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/freezer-link.h"
+#include "agent/freezer-spawn.h"
 #include "agent/process.h"
 #include "protocol/error.h"
 
-#define READY_TIMEOUT_MS 10000
 #define TICK_MS 1000
 #define ACKNOWLEDGE_MS 2000
 /* Longer than any pause of a busy guest that was seen; a stopped freezer is noticed by waitid, at
@@ -30,8 +28,7 @@
 struct SfFreezerLink {
 	SfFreezerLinkEvents events;
 	gpointer user_data;
-	pid_t pid;
-	int pidfd, socket;
+	SfFreezerProcess process;
 	guint socket_source, death_source, tick_source;
 	guint acknowledge_source;
 	gint64 asked_at_us;   /* when the oldest heartbeat without an answer was sent; 0: none */
@@ -69,20 +66,21 @@ static bool is_stopped(const SfFreezerLink *link)
 {
 	siginfo_t info = {0};
 
-	return waitid(P_PID, (id_t)link->pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
-	       info.si_pid == link->pid && info.si_code == CLD_STOPPED;
+	return waitid(P_PID, (id_t)link->process.pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == link->process.pid && info.si_code == CLD_STOPPED;
 }
 
 /* A death is reported only when the last thread is gone, and that may hang in an ioctl. */
 static bool is_dying(const SfFreezerLink *link)
 {
-	return sf_process_thread_state(link->pid, link->pid) == 'Z';
+	return sf_process_thread_state(link->process.pid, link->process.pid) == 'Z';
 }
 
 static bool send_message(SfFreezerLink *link, const struct sf_message *message, const int *fds,
 			 unsigned int count, GError **error)
 {
-	int result = link->is_gone ? -EPIPE : sf_message_send(link->socket, message, fds, count);
+	int result =
+		link->is_gone ? -EPIPE : sf_message_send(link->process.socket, message, fds, count);
 
 	if (result == 0)
 		return true;
@@ -95,7 +93,7 @@ static bool send_message(SfFreezerLink *link, const struct sf_message *message, 
  */
 static bool is_silent(const SfFreezerLink *link)
 {
-	struct pollfd polled = {.fd = link->socket, .events = POLLIN};
+	struct pollfd polled = {.fd = link->process.socket, .events = POLLIN};
 
 	return link->asked_at_us != 0 &&
 	       g_get_monotonic_time() - link->asked_at_us >
@@ -187,71 +185,6 @@ static gboolean on_death(gint fd, GIOCondition condition, gpointer user_data)
 	return G_SOURCE_REMOVE;
 }
 
-/* In the child, between fork and exec: only async-signal-safe calls. */
-static void exec_freezer(const char *program, const char *parent, bool rehearse, int socket,
-			 int record)
-{
-	/* 3 and 4 are where the freezer looks; a detour, since either may be the other's number
-	 * now. */
-	int high_socket = fcntl(socket, F_DUPFD, 10), high_record = fcntl(record, F_DUPFD, 10);
-	sigset_t none;
-
-	if (high_socket < 0 || high_record < 0 || dup2(high_socket, 3) < 0 ||
-	    dup2(high_record, 4) < 0)
-		_exit(126);
-	for (int fd = 5; fd <= MAX(high_socket, high_record); fd++)
-		close(fd);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* argv[0] stays the program's name, so that ps shows it. */
-	execl(program, program, parent, rehearse ? "--rehearse" : NULL, NULL);
-	_exit(127);
-}
-
-static bool spawn(SfFreezerLink *link, const char *program, bool rehearse, const SfRecord *record,
-		  GError **error)
-{
-	int pair[2];
-	g_autofree char *parent = g_strdup_printf("%d", (int)getpid());
-
-	if (access(program, X_OK) < 0)
-		return sf_throw_errno(error, "start '%s'", program);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-		return sf_throw_errno(error, "make the freezer's socket");
-	link->pid = fork();
-	if (link->pid == 0)
-		exec_freezer(program, parent, rehearse, pair[1], record->fd);
-	int reason = errno;
-	close(pair[1]);
-	link->socket = pair[0];
-	if (link->pid < 0) {
-		errno = reason;
-		return sf_throw_errno(error, "fork");
-	}
-	link->pidfd = sf_process_open(link->pid);
-	if (link->pidfd < 0)
-		return sf_throw_errno(error, "pidfd_open (it needs Linux 5.3)");
-	return true;
-}
-
-static bool wait_until_ready(SfFreezerLink *link, const char *program, GError **error)
-{
-	struct pollfd polled = {.fd = link->socket, .events = POLLIN};
-	struct sf_message message;
-	int fds[SF_MESSAGE_MAX_FDS];
-	unsigned int count;
-
-	if (poll(&polled, 1, READY_TIMEOUT_MS) != 1 ||
-	    sf_message_receive(link->socket, &message, fds, &count) != 1 || count != 0 ||
-	    message.kind != SF_MESSAGE_READY)
-		return sf_throw(error, "'%s' does not start", program);
-	/* Freezing is as right without. */
-	if (message.error != 0)
-		g_message("the freezer runs without a filter of its system calls: %s",
-			  g_strerror(message.error));
-	return true;
-}
-
 SfFreezerLink *sf_freezer_link_start(const char *program, bool rehearse, SfRecord *record,
 				     const SfFreezerLinkEvents *events, gpointer user_data,
 				     GError **error)
@@ -260,14 +193,14 @@ SfFreezerLink *sf_freezer_link_start(const char *program, bool rehearse, SfRecor
 
 	link->events = *events;
 	link->user_data = user_data;
-	link->socket = link->pidfd = link->pid = -1;
-	if (!spawn(link, program, rehearse, record, error) ||
-	    !wait_until_ready(link, program, error))
+	link->process = (SfFreezerProcess){-1, -1, -1};
+	if (!sf_freezer_spawn(program, rehearse, record, &link->process, error))
 		return NULL;
-	record->map->freezer_pid = (uint32_t)link->pid;
-	record->map->freezer_start = sf_process_start_time(link->pid);
-	link->socket_source = g_unix_fd_add(link->socket, G_IO_IN | G_IO_HUP, on_socket, link);
-	link->death_source = g_unix_fd_add(link->pidfd, G_IO_IN, on_death, link);
+	record->map->freezer_pid = (uint32_t)link->process.pid;
+	record->map->freezer_start = sf_process_start_time(link->process.pid);
+	link->socket_source =
+		g_unix_fd_add(link->process.socket, G_IO_IN | G_IO_HUP, on_socket, link);
+	link->death_source = g_unix_fd_add(link->process.pidfd, G_IO_IN, on_death, link);
 	return g_steal_pointer(&link);
 }
 
@@ -276,25 +209,18 @@ void sf_freezer_link_free(SfFreezerLink *link)
 	if (!link)
 		return;
 	stop_watching(link);
-	/* EOF is the freezer's word to thaw and to end. */
-	if (link->socket >= 0)
-		close(link->socket);
-	/* A zombie that nobody waits for is reaped by whoever reaps the agent. */
-	if (link->pid > 0)
-		waitpid(link->pid, NULL, WNOHANG);
-	if (link->pidfd >= 0)
-		close(link->pidfd);
+	sf_freezer_process_clear(&link->process);
 	g_free(link);
 }
 
 pid_t sf_freezer_link_pid(const SfFreezerLink *link)
 {
-	return link->pid;
+	return link->process.pid;
 }
 
 int sf_freezer_link_pidfd(const SfFreezerLink *link)
 {
-	return link->pidfd;
+	return link->process.pidfd;
 }
 
 static bool send_targets(SfFreezerLink *link, const SfPlan *plan, guint from, GError **error)
@@ -331,7 +257,7 @@ static bool send_edges(SfFreezerLink *link, const SfPlan *plan, guint from, GErr
  * few hundred messages only. */
 static void wait_for_room(SfFreezerLink *link)
 {
-	struct pollfd polled = {.fd = link->socket, .events = POLLOUT};
+	struct pollfd polled = {.fd = link->process.socket, .events = POLLOUT};
 
 	poll(&polled, 1, 1000);
 }
