@@ -200,6 +200,8 @@ class Guest:
                                   "discard=unmap,cache.no-flush=on"]
             device = "virtio-blk-pci" if disk.bus == "blk" else f"scsi-hd,bus=scsi.0,scsi-id={number}"
             argv += ["-device", f"{device},drive={disk.serial},serial={disk.serial},id=disk-{disk.serial}"]
+        if scsi:
+            argv += ["-device", "pcie-root-port,id=plug,chassis=1"]  # where one virtio-blk disk may come and go
         if interactive:
             argv.insert(1, "--foreground")  # else QEMU may not read the terminal
         return argv + self.qemu_args
@@ -325,15 +327,17 @@ class Guest:
     def qmp(self, command, timeout=120, **arguments):
         return self.qmp_port.call(command, timeout, **arguments)
 
-    def plug(self, serial, path, timeout=60):
-        """Adds a raw image as one more SCSI disk, /dev/qa/SERIAL in the guest, which may write to it."""
+    def plug(self, serial, path, timeout=60, bus="scsi"):
+        """Adds a raw image as one more disk, /dev/qa/SERIAL in the guest, which may write to it. On the bus "blk" there
+        is room for one."""
+        device = {"scsi": {"driver": "scsi-hd", "bus": "scsi.0"}, "blk": {"driver": "virtio-blk-pci", "bus": "plug"}}[bus]
         self.qmp("blockdev-add", driver="raw", node_name=serial,
                  file={"driver": "file", "filename": str(path), "cache": {"no-flush": True}})
-        self.qmp("device_add", driver="scsi-hd", bus="scsi.0", drive=serial, serial=serial, id=f"disk-{serial}")
+        self.qmp("device_add", **device, drive=serial, serial=serial, id=f"disk-{serial}")
         self.wait_for(["sh", "-c", f"name-devices; test -b /dev/qa/{serial}"], timeout)
 
     def unplug(self, serial, timeout=60):
-        """Takes such a disk away again; it must not be mounted any more."""
+        """Takes such a SCSI disk away again; it must not be mounted any more."""
         self.run(f'echo 1 >"/sys/block/$(basename "$(readlink -f /dev/qa/{serial})")/device/delete"')
         self.qmp("device_del", id=f"disk-{serial}")
         self.qmp_port.wait_event("DEVICE_DELETED", lambda data: data.get("device") == f"disk-{serial}", timeout)

@@ -117,13 +117,16 @@ def fill_own(cell):
 
 # ---- what is gone
 
-def plug(cell):
-    folder = cell.scratch["folder"] = tempfile.TemporaryDirectory()
-    cell.guest.plug("gone", disks.ext4(Path(folder.name) / "gone", 16))
-    cell.guest.run(f"mkdir -p {OWN}; mount -t ext4 $(readlink -f /dev/qa/gone) {OWN}")
+def plug_on(bus):
+    def plug(cell):
+        folder = cell.scratch["folder"] = tempfile.TemporaryDirectory()
+        cell.guest.plug("gone", disks.ext4(Path(folder.name) / "gone", 16), bus=bus)
+        cell.guest.run(f"mkdir -p {OWN}; mount -t ext4 $(readlink -f /dev/qa/gone) {OWN}")
+    return plug
 
 
 def unplug(cell):
+    """A virtio-blk disk goes when the guest lets it: some seconds after it was asked."""
     cell.scratch["unplugged"] = True
     cell.guest.qmp("device_del", id="disk-gone")
     cell.guest.qmp_port.wait_event("DEVICE_DELETED", lambda data: data.get("device") == "disk-gone", 60)
@@ -181,9 +184,10 @@ FAULTS = [
     *(Fault(f"full-{fstype}", "disk", fill_own, prepare=own_of(fstype), clean_up=own.take_away, ends=False,
             worst="flush", loses=False, senseless=FULL, except_for=lambda cell: [OWN])
       for fstype in ("ext4", "xfs", "btrfs")),
-    Fault("unplugged", "disk", unplug, prepare=plug, clean_up=forget_plugged,
-          heal=lambda cell: cell.guest.run(["umount", "-l", OWN]), ends=False, worst="frozen",
-          loses={None: True, "thawing": False, "planning": ANY}, except_for=lambda cell: [OWN]),
+    *(Fault(f"unplugged-{bus}", "disk", unplug, prepare=plug_on(bus), clean_up=forget_plugged,
+            heal=lambda cell: cell.guest.run(["umount", "-l", OWN]), ends=False, worst="frozen",
+            loses={None: True, "thawing": False, "planning": ANY}, except_for=lambda cell: [OWN])
+      for bus in ("scsi", "blk")),
     Fault("fuse-hangs", "disk", begin_fuse, prepare=mount_fuse, clean_up=end_fuse, ends=False, worst="planning",
           loses=False, is_background=True),
 ]
