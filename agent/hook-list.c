@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Finds the hooks: which there are, in which order, and which of them others than root could
- * change. Holds no state. Called by hooks before a freeze, and by snapfreeze-plan.
+ * change. Holds no state. Called in the child of hooks-load and in that of snapfreeze-plan.
  */
 #include "config.h"
 
@@ -23,6 +23,21 @@ static void hook_free(gpointer data)
 	g_free(hook->name);
 	g_free(hook->path);
 	g_free(hook);
+}
+
+SfHook *sf_hook_new(const char *name, const char *path)
+{
+	SfHook *hook = g_new0(SfHook, 1);
+
+	hook->name = g_utf8_make_valid(name, -1);
+	hook->path = g_strdup(path);
+	hook->is_session = sf_hook_is_session(path);
+	return hook;
+}
+
+GPtrArray *sf_hook_list_new(void)
+{
+	return g_ptr_array_new_with_free_func(hook_free);
 }
 
 bool sf_hook_is_session(const char *path)
@@ -68,11 +83,7 @@ static void add(GPtrArray *list, const char *name, const char *path, GPtrArray *
 		refuse(refused, name, error);
 		return;
 	}
-	SfHook *hook = g_new0(SfHook, 1);
-	hook->name = g_utf8_make_valid(name, -1);
-	hook->path = g_strdup(path);
-	hook->is_session = sf_hook_is_session(name);
-	g_ptr_array_add(list, hook);
+	g_ptr_array_add(list, sf_hook_new(name, path));
 }
 
 static int compare_names(gconstpointer a, gconstpointer b)
@@ -116,7 +127,7 @@ static void add_folder(GPtrArray *list, const char *path, GPtrArray *refused)
 
 GPtrArray *sf_hook_list_read(const SfHookSettings *settings, GPtrArray *refused)
 {
-	GPtrArray *list = g_ptr_array_new_with_free_func(hook_free);
+	GPtrArray *list = sf_hook_list_new();
 
 	if (settings->fsfreeze_hook)
 		add(list, settings->fsfreeze_hook, settings->fsfreeze_hook, refused);

@@ -29,5 +29,9 @@ typedef struct {
  */
 GPtrArray *sf_hook_list_read(const SfHookSettings *settings, GPtrArray *refused);
 
+/* (transfer full): an empty list; and a hook for it. */
+GPtrArray *sf_hook_list_new(void);
+SfHook *sf_hook_new(const char *name, const char *path);
+
 /* Whether a hook of that name or path is started once and stays: "*.session". */
 bool sf_hook_is_session(const char *path);

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "agent/errand.h"
 #include "agent/hook-process.h"
 #include "agent/hooks.h"
 
-/* What hooks.c (freeze) and hooks-thaw.c share; nobody else includes it. */
+/* What hooks.c (freeze), hooks-load.c and hooks-thaw.c share; nobody else includes it. */
 
-typedef enum { SF_HOOKS_IDLE, SF_HOOKS_FREEZING, SF_HOOKS_THAWING } SfHooksPhase;
+typedef enum {
+	SF_HOOKS_IDLE,
+	SF_HOOKS_LOADING,
+	SF_HOOKS_FREEZING,
+	SF_HOOKS_THAWING,
+} SfHooksPhase;
+
+typedef struct SfHooksLoad SfHooksLoad;
 
 struct SfHooks {
 	SfHookSettings settings;
@@ -14,8 +22,11 @@ struct SfHooks {
 	SfHooksLost lost;
 	gpointer lost_data;
 
-	GPtrArray *list; /* (nullable): of SfHook, those of this freeze */
-	guint next;      /* of @list: which is to freeze */
+	SfErrands *errands;
+	SfHooksLoad *load; /* (nullable): that is waited for */
+	GPtrArray *loads;  /* of SfHooksLoad: whose children have not ended */
+	GPtrArray *list;   /* (nullable): of SfHook, those of this freeze */
+	guint next;        /* of @list: which is to freeze */
 	/* Of each hook in the record, in its order, the process that had told it to freeze; none
 	 * where an earlier agent had. */
 	SfHookProcess *processes[SF_RECORD_MAX_HOOKS];

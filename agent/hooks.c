@@ -29,6 +29,8 @@ SfHooks *sf_hooks_new(const SfHookSettings *settings, SfRecord *record, SfHooksL
 	hooks->record = record;
 	hooks->lost = lost;
 	hooks->lost_data = user_data;
+	hooks->errands = sf_errands_new();
+	hooks->loads = g_ptr_array_new_with_free_func(g_free);
 	hooks->freezes = g_ptr_array_new_with_free_func(result_free);
 	hooks->thaws = g_ptr_array_new_with_free_func(result_free);
 	return hooks;
@@ -41,6 +43,8 @@ void sf_hooks_free(SfHooks *hooks)
 	for (guint i = 0; i < SF_RECORD_MAX_HOOKS; i++)
 		sf_hook_process_free(hooks->processes[i]);
 	sf_hook_process_free(hooks->thawing);
+	sf_errands_free(hooks->errands);
+	g_ptr_array_unref(hooks->loads);
 	g_clear_pointer(&hooks->list, g_ptr_array_unref);
 	g_ptr_array_unref(hooks->freezes);
 	g_ptr_array_unref(hooks->thaws);
@@ -52,18 +56,6 @@ void sf_hooks_forget(SfHooks *hooks)
 	g_clear_pointer(&hooks->list, g_ptr_array_unref);
 	g_ptr_array_set_size(hooks->freezes, 0);
 	g_ptr_array_set_size(hooks->thaws, 0);
-}
-
-bool sf_hooks_load(SfHooks *hooks, GError **error)
-{
-	g_autoptr(GPtrArray) refused = g_ptr_array_new_with_free_func(g_free);
-
-	sf_hooks_forget(hooks);
-	hooks->list = sf_hook_list_read(&hooks->settings, refused);
-	hooks->next = 0;
-	if (refused->len == 0)
-		return true;
-	return sf_throw(error, "%s", (const char *)g_ptr_array_index(refused, 0));
 }
 
 bool sf_hooks_are_loaded(const SfHooks *hooks)
@@ -232,11 +224,15 @@ void sf_hooks_freeze(SfHooks *hooks, SfHooksDone done, gpointer user_data)
 void sf_hooks_stop(SfHooks *hooks)
 {
 	guint count = sf_hooks_count_noted(hooks);
+	bool is_freezing = hooks->phase == SF_HOOKS_FREEZING;
 
-	if (hooks->phase != SF_HOOKS_FREEZING)
+	if (!is_freezing && hooks->phase != SF_HOOKS_LOADING)
 		return;
 	hooks->phase = SF_HOOKS_IDLE;
 	hooks->done = NULL;
+	hooks->load = NULL;
+	if (!is_freezing)
+		return;
 	/* A session hook hears "thaw" in a moment; the others hear nothing but a signal. */
 	SfHookProcess *process = count > 0 ? hooks->processes[count - 1] : NULL;
 	if (process && !sf_hook_process_is_session(process))

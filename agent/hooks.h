@@ -35,14 +35,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfHooks, sf_hooks_free)
 
 /* A new freeze: there is nothing to tell of hooks yet. */
 void sf_hooks_forget(SfHooks *hooks);
-/* Finds out which there are, and fails where one of them is refused. Runs nothing. */
-bool sf_hooks_load(SfHooks *hooks, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Finds out which there are, and fails where one of them is refused. Runs nothing. @done is called
+ * later. */
+void sf_hooks_load(SfHooks *hooks, SfHooksDone done, gpointer user_data);
 bool sf_hooks_are_loaded(const SfHooks *hooks);
 
 /* Tells them to freeze, one after another, until all have or one has failed. @done is called later,
  * or, where there is none, at once. */
 void sf_hooks_freeze(SfHooks *hooks, SfHooksDone done, gpointer user_data);
-/* Ends that: @done is not called, no further hook is started, and the one that runs is killed. */
+/* Ends either: @done is not called, no further hook is started, and the one that runs is killed. */
 void sf_hooks_stop(SfHooks *hooks);
 /* Whether each session hook still holds what it was to hold. */
 bool sf_hooks_hold(const SfHooks *hooks);

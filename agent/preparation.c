@@ -163,8 +163,29 @@ static void on_opened(const GError *failure, gpointer user_data)
 	}
 }
 
+static void open_all(SfPreparation *preparation)
+{
+	if (preparation->plan->targets->len == 0)
+		finish(preparation, NULL);
+	else
+		preparation->opener =
+			sf_opener_start(preparation->plan, OPEN_TIMEOUT_MS, on_opened, preparation);
+}
+
+/* One that is refused fails the freeze before anything is touched. */
+static void on_hooks_loaded(const GError *failure, gpointer user_data)
+{
+	if (failure)
+		finish(user_data, failure);
+	else
+		open_all(user_data);
+}
+
 static bool begin(SfPreparation *preparation, GError **error)
 {
+	/* Meanwhile this process plans. */
+	if (!sf_hooks_are_loaded(preparation->hooks))
+		sf_hooks_load(preparation->hooks, on_hooks_loaded, preparation);
 	g_clear_pointer(&preparation->plan, sf_plan_free);
 	g_clear_pointer(&preparation->evidence, sf_evidence_free);
 	preparation->evidence = sf_evidence_new(&preparation->settings->source, error);
@@ -174,14 +195,8 @@ static bool begin(SfPreparation *preparation, GError **error)
 					(const char *const *)preparation->mountpoints, error);
 	if (!preparation->plan)
 		return false;
-	/* One that is refused fails the freeze before anything is touched. */
-	if (!sf_hooks_are_loaded(preparation->hooks) && !sf_hooks_load(preparation->hooks, error))
-		return false;
-	if (preparation->plan->targets->len == 0)
-		finish(preparation, NULL);
-	else
-		preparation->opener =
-			sf_opener_start(preparation->plan, OPEN_TIMEOUT_MS, on_opened, preparation);
+	if (sf_hooks_are_loaded(preparation->hooks))
+		open_all(preparation);
 	return true;
 }
 

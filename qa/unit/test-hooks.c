@@ -124,13 +124,19 @@ static void wait_until_done(Rig *rig)
 }
 
 /* Returns: (nullable): the error's text, until the next. */
+static const char *load(Rig *rig)
+{
+	g_clear_pointer(&rig->failure, g_free);
+	sf_hooks_load(rig->hooks, on_done, rig);
+	g_assert_false(rig->is_done);
+	wait_until_done(rig);
+	return rig->failure;
+}
+
+/* The same. */
 static const char *freeze(Rig *rig)
 {
-	g_autoptr(GError) error = NULL;
-
-	g_assert_true(sf_hooks_load(rig->hooks, &error));
-	g_assert_no_error(error);
-	g_clear_pointer(&rig->failure, g_free);
+	g_assert_cmpstr(load(rig), ==, NULL);
 	sf_hooks_freeze(rig->hooks, on_done, rig);
 	wait_until_done(rig);
 	return rig->failure;
@@ -360,18 +366,9 @@ static void test_what_cannot_be_run_fails_by_name(void)
 	rig_free(rig);
 }
 
-static char *refusal(Rig *rig)
-{
-	g_autoptr(GError) error = NULL;
-
-	if (sf_hooks_load(rig->hooks, &error))
-		return NULL;
-	return g_strdup(error->message);
-}
-
 static void assert_refused(Rig *rig, const char *why)
 {
-	g_autofree char *text = refusal(rig);
+	const char *text = load(rig);
 
 	g_assert_nonnull(text);
 	if (!strstr(text, why))
@@ -386,7 +383,7 @@ static void test_insecure_hooks_are_refused_by_name(void)
 	g_autofree char *other = g_build_filename(rig->folder, "other", NULL);
 
 	add(rig, "10-a", SAY);
-	g_assert_null(refusal(rig));
+	g_assert_cmpstr(load(rig), ==, NULL);
 	g_assert_cmpint(chmod(path, 0775), ==, 0);
 	assert_refused(rig, "hook '20-b' is refused: others than root may write to ");
 	g_assert_cmpint(chmod(path, 0757), ==, 0);
@@ -407,7 +404,7 @@ static void test_insecure_hooks_are_refused_by_name(void)
 	g_autofree char *target = g_build_filename(other, "hook", NULL);
 	g_assert_cmpint(g_rename(path, target), ==, 0);
 	g_assert_cmpint(symlink("../other/../other/hook", path), ==, 0);
-	g_assert_null(refusal(rig));
+	g_assert_cmpstr(load(rig), ==, NULL);
 	g_assert_cmpint(chmod(other, 0777), ==, 0);
 	assert_refused(rig, "other'");
 	g_assert_cmpint(chmod(other, 0755), ==, 0);
@@ -572,13 +569,34 @@ static void test_stopped_in_the_middle_all_that_began_are_told(void)
 	add(rig, "10-a", SAY);
 	add(rig, "20-b", SAY "test $1 = thaw || sleep 1000\n");
 	add(rig, "30-c", SAY);
-	g_assert_true(sf_hooks_load(rig->hooks, NULL));
+	g_assert_cmpstr(load(rig), ==, NULL);
 	sf_hooks_freeze(rig->hooks, on_done, rig);
 	wait_until_said(rig, "10-a freeze;20-b freeze;");
 	sf_hooks_stop(rig->hooks);
 	g_assert_false(rig->is_done);
 	thaw(rig);
 	assert_said(rig, "10-a freeze;20-b freeze;20-b thaw;10-a thaw;");
+	rig_free(rig);
+}
+
+/* Its child ends later, and nobody must hear of it. */
+static void test_a_load_that_was_stopped_is_not_heard_of(void)
+{
+	Rig *rig = rig_new();
+
+	add(rig, "10-a", SAY);
+	sf_hooks_load(rig->hooks, on_done, rig);
+	sf_hooks_stop(rig->hooks);
+	add(rig, "20-b", SAY);
+	sf_hooks_load(rig->hooks, on_done, rig);
+	wait_until_done(rig);
+	g_assert_true(sf_hooks_are_loaded(rig->hooks));
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	g_assert_false(rig->is_done);
+	g_assert_cmpstr(freeze(rig), ==, NULL);
+	assert_said(rig, "10-a freeze;20-b freeze;");
+	thaw(rig);
 	rig_free(rig);
 }
 
@@ -593,7 +611,7 @@ static void test_the_next_agent_tells_those_of_a_dead_one(void)
 
 	add(rig, "10-a", SAY);
 	add(rig, "20-b", SAY "test $1 = thaw || sleep 1000\n");
-	g_assert_true(sf_hooks_load(rig->hooks, NULL));
+	g_assert_cmpstr(load(rig), ==, NULL);
 	sf_hooks_freeze(rig->hooks, on_nobody_waits, NULL);
 	wait_until_said(rig, "10-a freeze;20-b freeze;");
 	pid_t second = (pid_t)rig->record->map->hooks[1].pid;
@@ -671,6 +689,8 @@ int main(int argc, char **argv)
 	ADD("a-lost-session-is-told", test_a_lost_session_is_told);
 	ADD("stopped-in-the-middle-all-that-began-are-told",
 	    test_stopped_in_the_middle_all_that_began_are_told);
+	ADD("a-load-that-was-stopped-is-not-heard-of",
+	    test_a_load_that_was_stopped_is_not_heard_of);
 	ADD("the-next-agent-tells-those-of-a-dead-one",
 	    test_the_next_agent_tells_those_of_a_dead_one);
 	ADD("a-process-with-the-same-number-is-left-alone",

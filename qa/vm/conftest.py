@@ -15,6 +15,7 @@ import disks  # noqa: E402
 import image  # noqa: E402
 from freeze_trace import FreezeTrace  # noqa: E402
 from guest import Guest  # noqa: E402
+from hook_scripts import Hooks  # noqa: E402
 from ports import AgentError, GuestDied, Timeout  # noqa: E402
 from scratch import Scratch  # noqa: E402
 
@@ -193,6 +194,22 @@ def scratch(guest):
     scratch = Scratch(guest)
     yield scratch
     scratch.clean_up()
+
+
+@pytest.fixture
+def hooks(guest):
+    """The hooks of the shared guest (hook_scripts.py). Ask for it before `agent`."""
+    hooks = Hooks(guest)
+    yield hooks
+    hooks.clean_up()
+
+
+@pytest.fixture
+def two(hooks):
+    """The same, with two that say what they are told."""
+    hooks.add("20-b")
+    hooks.add("10-a")
+    return hooks
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from agents import TEST_CHANNEL
-from holding import (ALL, FREEZE, SECOND_MS, foreign, freeze_all, holds, order, others, resume, state,
-                     suspended, suspended_while_freezing, writable_ms)
+from holding import (ALL, FREEZE, SECOND_MS, foreign, freeze_all, holds, order, others, resume, state, suspended,
+                     suspended_while_freezing, writable_ms)
 from ports import AgentError
 
 @pytest.mark.parametrize("position", ["first", "middle", "last"])
