@@ -83,7 +83,7 @@ static bool deliver(SfServiceManager *manager)
 static void tell_refusals(SfServiceManager *manager)
 {
 	if (manager->refused > 0)
-		g_message("the service manager had no room for what it was told, %u times",
+		g_message("the service manager had no room for what it was told (%u refusals)",
 			  manager->refused);
 	manager->refused = 0;
 }

@@ -74,7 +74,7 @@ def hear_thaw(cell, limit_s=60):
     return cell.thaw_reply
 
 
-def check_named(reply, path):
-    """An error that names what hangs."""
-    if "error" not in reply or f"'{path}'" not in reply["error"]["desc"]:
-        raise Failed(f"3: '{path}' hangs, and the host was told {describe(reply)}")
+def check_named(reply, *paths):
+    """An error that names what hangs: one of @paths."""
+    if "error" not in reply or not any(f"'{path}'" in reply["error"]["desc"] for path in paths):
+        raise Failed(f"3: '{paths[0]}' hangs, and the host was told {describe(reply)}")

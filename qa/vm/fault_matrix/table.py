@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Faults of the mount table, and other processes that freeze and thaw what is ours."""
 
+import disks
+
 from . import own
 from .cell import Failed
 from .fault import ANY, Fault, only
@@ -60,7 +62,8 @@ def thaw_other(cell):
     if cell.scratch.pop("foreign", False):
         # A short foreign freeze is waited for: this one lasts until the host has its answer.
         if not own.hear_freeze(cell):
-            own.check_named(cell.freeze_reply, OTHER)
+            # What lies on it hangs with it, where it has something to flush.
+            own.check_named(cell.freeze_reply, OTHER, *(path for path, below in disks.EDGES if below == OTHER))
         job = cell.guest.run(["qa-freeze", "thaw", OTHER], check=False)
         if job.returncode != 0:
             raise Failed(f"2: what another process had frozen was thawed: {job.stderr}")
