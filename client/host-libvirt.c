@@ -316,10 +316,8 @@ static bool undo(SfHost *host)
 		return false;
 	/* A domain has one job at a time, and it may be another's. It has ended when this returns.
 	 */
-	if (libvirt->is_running) {
-		g_autofree char *said =
-			sf_virsh_run("domjobabort", host->wish->domain, NULL, CANCEL_MS, NULL);
-	}
+	if (libvirt->is_running)
+		g_free(sf_virsh_run("domjobabort", host->wish->domain, NULL, CANCEL_MS, NULL));
 	sf_targets_remove(host->disks);
 	return true;
 }
