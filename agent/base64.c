@@ -7,6 +7,14 @@
 #include "agent/base64.h"
 #include "protocol/error.h"
 
+static bool has_other_letters(const char *text)
+{
+	for (; *text; text++)
+		if (!g_ascii_isspace(*text) && !g_ascii_isalnum(*text) && !strchr("+/=", *text))
+			return true;
+	return false;
+}
+
 static bool is_well_formed(const char *text)
 {
 	size_t letters = 0, ends = 0;
@@ -16,7 +24,7 @@ static bool is_well_formed(const char *text)
 			continue;
 		if (*text == '=')
 			ends++;
-		else if (ends > 0 || !(g_ascii_isalnum(*text) || *text == '+' || *text == '/'))
+		else if (ends > 0)
 			return false;
 		letters++;
 	}
@@ -28,6 +36,11 @@ GBytes *sf_base64_decode(const char *text, const char *name, GError **error)
 	gsize size;
 	guchar *data;
 
+	/* In qemu-ga's words, which does not look at the rest. */
+	if (has_other_letters(text)) {
+		sf_throw(error, "Base64 data contains invalid characters");
+		return NULL;
+	}
 	if (!is_well_formed(text)) {
 		sf_throw(error, "Base64 data of parameter '%s' is not valid", name);
 		return NULL;

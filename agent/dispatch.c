@@ -154,9 +154,7 @@ void sf_call_return_text(SfCall *call, const char *json)
 
 void sf_call_fail(SfCall *call, const GError *error)
 {
-	bool is_delimited = call->command && call->command->delimited;
-
-	end_call(call, reply_bytes(sf_reply_error(error, call->request->id), is_delimited));
+	end_call(call, reply_bytes(sf_reply_error(error, call->request->id), false));
 }
 
 void sf_call_end_silently(SfCall *call)

@@ -23,7 +23,7 @@ typedef struct {
 			     */
 	bool no_success_response; /* guest-info's "success-response" is false */
 	bool has_large_result;    /* what a host asks for by the piece may be longer than others */
-	bool delimited;           /* its reply is preceded by one 0xFF (guest-sync-delimited) */
+	bool delimited; /* its result, but no error, follows one 0xFF (guest-sync-delimited) */
 	/* Answers @call now or later, once, with sf_call_return() or sf_call_fail(). */
 	void (*run)(SfCall *call, const SfArguments *arguments, gpointer context);
 } SfCommand;

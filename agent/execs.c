@@ -144,8 +144,11 @@ static void give_up(Program *program, int reason)
 {
 	g_autoptr(GError) error = NULL;
 
-	sf_throw(&error, "Failed to execute child process '%s' (%s)", program->name,
-		 g_strerror(reason));
+	/* The words of qemu-ga and of GLib, with its quotes. */
+	sf_throw(&error,
+		 "Guest agent command failed, error was 'Failed to execute child process "
+		 "\u201C%s\u201D (%s)'",
+		 program->name, g_strerror(reason));
 	tell_started(program, error);
 	if (program->has_ended) {
 		program_free(program);

@@ -168,17 +168,19 @@ static char *without(const char *text, const char *const *keys)
 	return g_string_free(rest, FALSE);
 }
 
+/* @text and each of @keys that is not in it yet, once. */
 static char *with(const char *text, const char *const *keys)
 {
+	g_autoptr(GHashTable) present = g_hash_table_new(g_str_hash, g_str_equal);
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 	GString *all = g_string_new(text);
 
 	if (all->len > 0 && all->str[all->len - 1] != '\n')
 		g_string_append_c(all, '\n');
 	for (char **line = lines; *line; line++)
-		g_strstrip(*line);
+		g_hash_table_add(present, g_strstrip(*line));
 	for (const char *const *key = keys; *key; key++)
-		if (is_key(*key) && !g_strv_contains((const char *const *)lines, *key))
+		if (is_key(*key) && g_hash_table_add(present, (gpointer)*key))
 			g_string_append_printf(all, "%s\n", *key);
 	return g_string_free(all, FALSE);
 }

@@ -101,7 +101,8 @@ static bool check_value(const char *name, const SfArgumentSpec *spec, JsonNode *
 		return check_enum(name, node, spec->values, "string", error);
 	case SF_ARGUMENT_INTEGER_OR_ENUM:
 		return has_type(node, G_TYPE_INT64) ||
-		       check_enum(name, node, spec->values, "integer", error);
+		       check_enum(name, node, spec->values,
+				  spec->alternate ? spec->alternate : "integer", error);
 	case SF_ARGUMENT_BOOLEAN_OR_ENUM:
 		return has_type(node, G_TYPE_BOOLEAN) ||
 		       check_enum(name, node, spec->values, "boolean", error);

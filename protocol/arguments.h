@@ -24,6 +24,7 @@ typedef struct SfArgumentSpec {
 	bool optional;
 	const char *const *values;            /* of an enum, NULL-terminated */
 	const struct SfArgumentSpec *members; /* of objects; ends with a NULL name */
+	const char *alternate; /* (nullable): qemu-ga's name of an ..._OR_ENUM, for its error */
 } SfArgumentSpec;
 
 typedef struct SfArguments SfArguments;

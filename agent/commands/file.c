@@ -36,7 +36,8 @@ static const SfArgumentSpec write_arguments[] = {
 static const SfArgumentSpec seek_arguments[] = {
 	{"handle", SF_ARGUMENT_INTEGER, false, NULL},
 	{"offset", SF_ARGUMENT_INTEGER, false, NULL},
-	{"whence", SF_ARGUMENT_INTEGER_OR_ENUM, false, whence_names},
+	{"whence", SF_ARGUMENT_INTEGER_OR_ENUM, false, whence_names,
+	 .alternate = "GuestFileWhence"},
 	{NULL},
 };
 
@@ -178,11 +179,13 @@ static bool find_whence(const SfArguments *arguments, int *out_whence, GError **
 
 static void run_seek(SfCall *call, const SfArguments *arguments, gpointer user_data)
 {
+	gint64 handle = sf_arguments_get_integer(arguments, "handle");
 	g_autoptr(GError) error = NULL;
 	int whence = 0;
 
-	if (find_whence(arguments, &whence, &error))
-		sf_files_seek(files_of(user_data), sf_arguments_get_integer(arguments, "handle"),
+	if (sf_files_has(files_of(user_data), handle, &error) &&
+	    find_whence(arguments, &whence, &error))
+		sf_files_seek(files_of(user_data), handle,
 			      sf_arguments_get_integer(arguments, "offset"), whence, on_sought,
 			      call);
 	else

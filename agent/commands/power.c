@@ -45,7 +45,8 @@ static bool shut_down(const ShutdownMode *mode, GError **error)
 {
 	static const char *const paths[] = {"/sbin/shutdown", "/usr/sbin/shutdown", NULL};
 	const char *program = sf_program_find(paths);
-	const char *argv[] = {program, mode->option, "+0", MESSAGE, NULL};
+	/* To sysvinit's shutdown, -P and -H only say how -h is meant. */
+	const char *argv[] = {program, "-h", mode->option, "+0", MESSAGE, NULL};
 
 	if (program)
 		return sf_program_run(argv, NULL, error);

@@ -51,7 +51,7 @@ bool sf_vcpu_set(const char *sys, int64_t id, bool online, GError **error)
 	g_autofree char *state = sf_sysfs_read(folder, "online");
 
 	if (id < 0 || !g_file_test(folder, G_FILE_TEST_IS_DIR))
-		return sf_throw(error, "there is no logical processor #%" G_GINT64_FORMAT, id);
+		return sf_throw(error, "open(\"%s/\"): %s", folder, g_strerror(ENOENT));
 	if (!state && online)
 		return true;
 	if (!state)

@@ -26,6 +26,11 @@ static const SfArgumentSpec specs[] = {
 	 .type = SF_ARGUMENT_INTEGER_OR_ENUM,
 	 .optional = true,
 	 .values = whences},
+	{.name = "named",
+	 .type = SF_ARGUMENT_INTEGER_OR_ENUM,
+	 .optional = true,
+	 .values = whences,
+	 .alternate = "FileWhence"},
 	{.name = "capture",
 	 .type = SF_ARGUMENT_BOOLEAN_OR_ENUM,
 	 .optional = true,
@@ -74,6 +79,8 @@ static const struct {
 	{"{\"id\":1,\"whence\":\"x\"}", "Parameter 'whence' does not accept value 'x'"},
 	{"{\"id\":1,\"whence\":1.5}", TYPE("whence", "integer")},
 	{"{\"id\":1,\"whence\":true}", TYPE("whence", "integer")},
+	{"{\"id\":1,\"named\":true}", TYPE("named", "FileWhence")},
+	{"{\"id\":1,\"named\":\"x\"}", "Parameter 'named' does not accept value 'x'"},
 	{"{\"id\":1,\"capture\":\"x\"}", "Parameter 'capture' does not accept value 'x'"},
 	{"{\"id\":1,\"capture\":1}", TYPE("capture", "boolean")},
 	{"{\"id\":1,\"capture\":null}", TYPE("capture", "boolean")},
@@ -220,7 +227,7 @@ static void test_describe(void)
 
 	g_assert_cmpstr(all, ==,
 			"id int, path? string, force? bool, names? [string], mode? read|write, "
-			"whence? int|set|cur, capture? bool|none|merged, "
+			"whence? int|set|cur, named? int|set|cur, capture? bool|none|merged, "
 			"vcpus? [{logical-id int, online? bool}]");
 	g_assert_cmpstr(none, ==, "");
 }

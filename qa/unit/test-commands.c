@@ -264,6 +264,8 @@ static void test_vcpus(void)
 	g_assert_cmpstr(error->message, ==, "logical processor #0 can't be offlined");
 	g_clear_error(&error);
 	g_assert_false(sf_vcpu_set(machine->sys, 1, true, &error));
+	g_assert_true(g_str_has_prefix(error->message, "open(\""));
+	g_assert_true(g_str_has_suffix(error->message, "/cpu1/\"): No such file or directory"));
 	g_clear_error(&error);
 	g_assert_false(sf_vcpu_set(machine->sys, -1, true, &error));
 }

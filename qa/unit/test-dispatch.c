@@ -29,7 +29,17 @@ static const SfCommand commands[] = {
 	{.name = "thaw", .profile = SF_PROFILE_FULL, .never_blocked = true, .run = run_short},
 	{NULL},
 };
+static const SfArgumentSpec sync_arguments[] = {
+	{.name = "id", .type = SF_ARGUMENT_INTEGER},
+	{NULL},
+};
+static const SfCommand delimited_commands[] = {
+	{.name = "ready", .delimited = true, .run = run_short},
+	{.name = "sync", .arguments = sync_arguments, .delimited = true, .run = run_short},
+	{NULL},
+};
 static const SfCommand *const families[] = {commands, NULL};
+static const SfCommand *const delimited_families[] = {delimited_commands, NULL};
 
 static bool is_never_frozen(gpointer context)
 {
@@ -129,10 +139,26 @@ static void test_length(void)
 	sf_dispatch_free(dispatch);
 }
 
+/* What follows a 0xFF is the number that the host waits for. */
+static void test_delimited(void)
+{
+	SfDispatchSettings settings = {.is_frozen = is_never_frozen};
+	SfDispatch *dispatch = sf_dispatch_new(delimited_families, &settings);
+	g_autofree char *result = ask(dispatch, "ready");
+	g_autofree char *error = ask(dispatch, "sync");
+
+	g_assert_cmpstr(result, ==, "\xff{\"return\": null}\n");
+	g_assert_cmpstr(error, ==,
+			"{\"error\": {\"class\": \"GenericError\", \"desc\": "
+			"\"Parameter 'id' is missing\"}}\n");
+	sf_dispatch_free(dispatch);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/dispatch/profiles", test_profiles);
 	g_test_add_func("/dispatch/length", test_length);
+	g_test_add_func("/dispatch/delimited", test_delimited);
 	return g_test_run();
 }

@@ -169,8 +169,8 @@ static void test_missing(void)
 	g_auto(Result) result = start(execs, &request);
 
 	g_assert_cmpstr(result.error, ==,
-			"Failed to execute child process '/nonexistent/program' (No such file or "
-			"directory)");
+			"Guest agent command failed, error was 'Failed to execute child process "
+			"\u201C/nonexistent/program\u201D (No such file or directory)'");
 	g_assert_false(sf_execs_ask(execs, result.pid, visit, &result));
 	g_assert_false(sf_execs_ask(execs, 0, visit, &result));
 	g_assert_false(sf_execs_ask(execs, G_MAXINT64, visit, &result));
@@ -229,8 +229,7 @@ static void test_number(void)
 
 static void test_base64(void)
 {
-	static const char *const bad[] = {"a",    "ab",   "abc",   "====", "ab=c",
-					  "a b-", "=abc", "abcd=", NULL};
+	static const char *const bad[] = {"a", "ab", "abc", "====", "ab=c", "=abc", "abcd=", NULL};
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GBytes) bytes = sf_base64_decode("aGVs\r\nbG8=\n", "x", &error);
 	gsize size;
@@ -247,6 +246,8 @@ static void test_base64(void)
 		g_assert_cmpstr(error->message, ==, "Base64 data of parameter 'x' is not valid");
 		g_clear_error(&error);
 	}
+	g_assert_null(sf_base64_decode("a b-", "x", &error));
+	g_assert_cmpstr(error->message, ==, "Base64 data contains invalid characters");
 }
 
 int main(int argc, char **argv)

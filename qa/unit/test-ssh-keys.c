@@ -63,7 +63,7 @@ static void test_add(Fixture *fixture, gconstpointer data)
 	g_assert_null(sf_ssh_keys_read(fixture->fd, NULL));
 	assert_add(fixture, false, ONE, NULL);
 	assert_file(fixture, ONE "\n");
-	assert_add(fixture, false, ONE, TWO);
+	assert_add(fixture, false, TWO, TWO);
 	assert_file(fixture, ONE "\n" TWO "\n");
 	g_assert_cmpint(stat(fixture->folder, &info), ==, 0);
 	g_assert_cmpint(info.st_mode & 07777, ==, 0700);
