@@ -100,9 +100,13 @@ static bool check_value(const char *name, const SfArgumentSpec *spec, JsonNode *
 	case SF_ARGUMENT_ENUM:
 		return check_enum(name, node, spec->values, "string", error);
 	case SF_ARGUMENT_INTEGER_OR_ENUM:
+		/* A number that is none of the right kind is still a number. */
 		return has_type(node, G_TYPE_INT64) ||
 		       check_enum(name, node, spec->values,
-				  spec->alternate ? spec->alternate : "integer", error);
+				  spec->alternate && !has_type(node, G_TYPE_DOUBLE)
+					  ? spec->alternate
+					  : "integer",
+				  error);
 	case SF_ARGUMENT_BOOLEAN_OR_ENUM:
 		return has_type(node, G_TYPE_BOOLEAN) ||
 		       check_enum(name, node, spec->values, "boolean", error);

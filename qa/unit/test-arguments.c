@@ -80,6 +80,7 @@ static const struct {
 	{"{\"id\":1,\"whence\":1.5}", TYPE("whence", "integer")},
 	{"{\"id\":1,\"whence\":true}", TYPE("whence", "integer")},
 	{"{\"id\":1,\"named\":true}", TYPE("named", "FileWhence")},
+	{"{\"id\":1,\"named\":1.5}", TYPE("named", "integer")},
 	{"{\"id\":1,\"named\":\"x\"}", "Parameter 'named' does not accept value 'x'"},
 	{"{\"id\":1,\"capture\":\"x\"}", "Parameter 'capture' does not accept value 'x'"},
 	{"{\"id\":1,\"capture\":1}", TYPE("capture", "boolean")},

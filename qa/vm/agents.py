@@ -14,6 +14,7 @@ SOCKET = "/run/qa-agent.sock"
 # Channels beside the main one, for the agent's configuration.
 TEST_CHANNEL = f"[channel:test]\nmethod=virtio-serial\npath={TEST_PORT}\n"
 SOCKET_CHANNEL = f"[channel:local]\nmethod=unix-listen\npath={SOCKET}\n"
+CONF = "/run/agent.conf"
 
 
 class Agent:
@@ -32,15 +33,20 @@ class Agent:
     def start(self, *options, config=None, env=None, wait=True):
         """Starts it with @options and the text of a configuration file. Waits until it answers, unless told not to."""
         options = [str(option) for option in options]
+        env = dict(env or {})
         if config is not None:
-            self.guest.push(config.encode(), "/run/agent.conf", 0o644)
-            options = ["-c", "/run/agent.conf", *options]
-        env = [f"{name}={value}" for name, value in (env or {}).items()]
+            self.guest.push(config.encode(), CONF, 0o644)
+            options = [*self._config_options(env), *options]
+        env = [f"{name}={value}" for name, value in env.items()]
         self.argv = ["env", *env, self.path, *self._default_options(options), *options]
         return self.restart(wait)
 
     def _default_options(self, options):
         return ["-t", "/run"]
+
+    def _config_options(self, env):
+        """What makes it read CONF: options, or a variable in @env."""
+        return ["-c", CONF]
 
     def restart(self, wait=True):
         """Starts it again as before; the old process must be gone."""
@@ -119,6 +125,11 @@ class QemuGa(Agent):
 
     def _default_options(self, options):
         return ["-m", "virtio-serial", "-p", PORT, "-t", "/run"]
+
+    def _config_options(self, env):
+        # Version 7.2 has no -c.
+        env["QGA_CONF"] = CONF
+        return []
 
 
 class Snapfreeze(Agent):
