@@ -183,6 +183,18 @@ static void limit_privileges(const Agent *agent)
 		g_warning("%s", error->message);
 }
 
+/* @how: SIG_BLOCK or SIG_UNBLOCK; for what ends the agent. */
+static void hold_signals(int how)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGHUP);
+	pthread_sigmask(how, &ends, NULL);
+}
+
 /* @starts_anew: whether it did, and, on return, whether it is to. */
 static bool run(const SfConfig *config, SfLog *log, bool *starts_anew, GError **error)
 {
@@ -191,6 +203,8 @@ static bool run(const SfConfig *config, SfLog *log, bool *starts_anew, GError **
 	if (!open_session(&agent, config, log, error))
 		return false;
 	open_dispatch(&agent, config);
+	/* Who sees a socket may end the agent already, and is to find it as it always ends. */
+	hold_signals(SIG_BLOCK);
 	agent.channels = sf_channels_open(config, agent.dispatch, on_channels_lost, &agent, error);
 	if (!agent.channels)
 		return false;
@@ -199,6 +213,7 @@ static bool run(const SfConfig *config, SfLog *log, bool *starts_anew, GError **
 	guint signals[] = {g_unix_signal_add(SIGTERM, on_signal, &agent),
 			   g_unix_signal_add(SIGINT, on_signal, &agent),
 			   g_unix_signal_add(SIGHUP, on_signal, &agent)};
+	hold_signals(SIG_UNBLOCK);
 	sf_notify("READY=1", NULL, 0);
 	sf_footprint_shrink();
 	g_main_loop_run(agent.loop);
