@@ -12,7 +12,6 @@
 #include "agent/counters.h"
 #include "agent/evidence.h"
 #include "agent/left-out.h"
-#include "agent/namespaces.h"
 #include "agent/superblocks.h"
 #include "agent/target.h"
 #include "protocol/error.h"
@@ -59,10 +58,10 @@ void sf_evidence_free(SfEvidence *evidence)
 	g_free(evidence);
 }
 
-bool sf_evidence_table_changed(SfEvidence *evidence, const SfMounts *mounts)
+bool sf_evidence_table_changed(SfEvidence *evidence, const SfMounts *mounts, SfWhichProcesses which)
 {
 	struct pollfd polled = {.fd = evidence->monitor_fd, .events = POLLIN};
-	bool others_changed = mounts && sf_namespaces_have_changed(mounts);
+	bool others_changed = mounts && sf_namespaces_have_changed(mounts, which);
 
 	if (poll(&polled, 1, 0) != 1)
 		return others_changed;
@@ -142,7 +141,8 @@ static void blame_changed_table(SfEvidence *evidence, const SfPlan *plan, SfOutc
 	SfMounts *now;
 
 	/* Who named filesystems meant those, and no others. */
-	if (!plan->is_whole || !sf_evidence_table_changed(evidence, latest_mounts(evidence, plan)))
+	if (!plan->is_whole ||
+	    !sf_evidence_table_changed(evidence, latest_mounts(evidence, plan), SF_PROCESSES_NEW))
 		return;
 	now = sf_namespaces_read(evidence->source, &error);
 	if (!now) {

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
+#include "agent/namespaces.h"
 #include "agent/outcome.h"
 #include "agent/plan.h"
 #include "agent/record.h"
@@ -27,7 +28,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfEvidence, sf_evidence_free)
  * Whether the own mount table may have changed since the last call, or since sf_evidence_new(); or
  * another namespace's, or which there are, since @mounts was read.
  */
-bool sf_evidence_table_changed(SfEvidence *evidence, const SfMounts *mounts);
+bool sf_evidence_table_changed(SfEvidence *evidence, const SfMounts *mounts,
+			       SfWhichProcesses which);
 
 /* Opens the write counters of the plan's devices: while nothing is frozen. */
 bool sf_evidence_open(SfEvidence *evidence, const SfPlan *plan,

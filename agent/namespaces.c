@@ -35,6 +35,7 @@ struct SfNamespaces {
 	GPtrArray *tables; /* of Table, by pid */
 	GHashTable *known; /* set of uint64_t*: the inodes of all that were seen */
 	guint unread_tables, unread_processes;
+	pid_t last_pid; /* when the processes were asked last */
 	bool hold_anonymous;
 };
 
@@ -217,17 +218,24 @@ static TableResult look_at(SfMounts *mounts, const SfSeenNamespace *seen)
 	return result;
 }
 
-static GArray *scan(SfNamespaces *namespaces)
+static GArray *scan(SfNamespaces *namespaces, SfWhichProcesses which)
 {
-	return sf_process_scan(namespaces->proc, namespaces->proc_fd, namespaces->own,
-			       &namespaces->unread_processes);
+	pid_t after = which == SF_PROCESSES_NEW ? namespaces->last_pid : 0;
+	guint unread;
+	GArray *seen;
+
+	namespaces->last_pid = sf_process_scan_last_pid(namespaces->proc);
+	seen = sf_process_scan(namespaces->proc, namespaces->proc_fd, namespaces->own, after,
+			       &unread);
+	namespaces->unread_processes = MAX(namespaces->unread_processes, unread);
+	return seen;
 }
 
 /* Returns whether another try may find more. */
 static bool read_others(SfMounts *mounts)
 {
 	SfNamespaces *namespaces = mounts->others;
-	g_autoptr(GArray) seen = scan(namespaces);
+	g_autoptr(GArray) seen = scan(namespaces, SF_PROCESSES_ALL);
 	bool has_ended = false;
 
 	for (guint i = 0; i < seen->len; i++) {
@@ -273,9 +281,9 @@ static bool has_changed_table(const SfNamespaces *namespaces)
 	return poll(polled, n, 0) > 0;
 }
 
-static bool has_new_namespace(SfNamespaces *namespaces)
+static bool has_new_namespace(SfNamespaces *namespaces, SfWhichProcesses which)
 {
-	g_autoptr(GArray) seen = scan(namespaces);
+	g_autoptr(GArray) seen = scan(namespaces, which);
 	bool is_new = false;
 
 	for (guint i = 0; i < seen->len; i++) {
@@ -304,7 +312,7 @@ static bool has_lost_process(const SfNamespaces *namespaces)
 	return false;
 }
 
-bool sf_namespaces_have_changed(const SfMounts *mounts)
+bool sf_namespaces_have_changed(const SfMounts *mounts, SfWhichProcesses which)
 {
 	SfNamespaces *namespaces = mounts->others;
 	bool is_changed, is_new;
@@ -312,7 +320,7 @@ bool sf_namespaces_have_changed(const SfMounts *mounts)
 	if (!namespaces || namespaces->proc_fd < 0)
 		return false;
 	is_changed = has_changed_table(namespaces);
-	is_new = has_new_namespace(namespaces);
+	is_new = has_new_namespace(namespaces, which);
 	return is_changed || is_new || has_lost_process(namespaces);
 }
 

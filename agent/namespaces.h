@@ -44,13 +44,17 @@ bool sf_namespace_equal(const SfNamespace *a, const SfNamespace *b);
 SfMounts *sf_namespaces_read(const SfPlanSource *source, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void sf_namespaces_free(SfNamespaces *namespaces);
 
+/* Which processes are asked for their namespace: all; or, where writers wait, those that have come
+ * since the last look. One that was there and has left for a namespace of its own goes unseen. */
+typedef enum { SF_PROCESSES_ALL, SF_PROCESSES_NEW } SfWhichProcesses;
+
 /**
  * sf_namespaces_have_changed:
  *
  * Whether the table of another namespace, or which namespaces there are, may have changed since
- * sf_namespaces_read() or the last call. Costs a look at each process.
+ * sf_namespaces_read() or the last call.
  */
-bool sf_namespaces_have_changed(const SfMounts *mounts);
+bool sf_namespaces_have_changed(const SfMounts *mounts, SfWhichProcesses which);
 
 /* Of how many processes and namespaces the table could not be read. */
 guint sf_namespaces_count_unread(const SfMounts *mounts);

@@ -61,16 +61,17 @@ static void begin_later(SfPreparation *preparation)
 	preparation->idle = g_idle_add(on_idle, preparation);
 }
 
-static bool table_has_changed(SfPreparation *preparation)
+static bool table_has_changed(SfPreparation *preparation, SfWhichProcesses which)
 {
-	return sf_evidence_table_changed(preparation->evidence, preparation->plan->mounts);
+	return sf_evidence_table_changed(preparation->evidence, preparation->plan->mounts, which);
 }
 
 /* Returns: whether what was planned is what is there. */
-static bool plan_is_still_true(SfPreparation *preparation, bool *out_is_true, GError **error)
+static bool plan_is_still_true(SfPreparation *preparation, SfWhichProcesses which,
+			       bool *out_is_true, GError **error)
 {
 	*out_is_true = true;
-	if (!table_has_changed(preparation))
+	if (!table_has_changed(preparation, which))
 		return true;
 	g_autoptr(SfPlan) plan = sf_plan_new(&preparation->settings->source,
 					     (const char *const *)preparation->mountpoints, error);
@@ -134,7 +135,7 @@ static bool go_on_opened(SfPreparation *preparation, GError **error)
 {
 	bool is_true;
 
-	if (!plan_is_still_true(preparation, &is_true, error))
+	if (!plan_is_still_true(preparation, SF_PROCESSES_NEW, &is_true, error))
 		return false;
 	if (!is_true) {
 		if (!count_try(preparation, error))
@@ -152,7 +153,8 @@ static void on_opened(const GError *failure, gpointer user_data)
 	g_autoptr(GError) error = NULL;
 
 	preparation->opener = NULL;
-	if (failure && table_has_changed(preparation) && count_try(preparation, NULL)) {
+	if (failure && table_has_changed(preparation, SF_PROCESSES_NEW) &&
+	    count_try(preparation, NULL)) {
 		/* What could not be opened may just have been unmounted, or its process has
 		 * ended. */
 		begin_later(preparation);
@@ -260,7 +262,7 @@ static void go_on_flushed(SfPreparation *preparation)
 	g_autoptr(GError) error = NULL;
 	bool is_true;
 
-	if (!plan_is_still_true(preparation, &is_true, &error)) {
+	if (!plan_is_still_true(preparation, SF_PROCESSES_ALL, &is_true, &error)) {
 		finish(preparation, error);
 	} else if (is_true && !preparation->has_run_hooks) {
 		sf_hooks_freeze(preparation->hooks, on_hooks_done, preparation);

@@ -14,6 +14,9 @@
 #include "agent/process-scan.h"
 #include "agent/sysfs.h"
 
+/* To list the processes costs more than to ask for as many numbers. */
+#define MAX_STEPS 10000
+
 typedef struct {
 	int proc_fd;
 	GArray *seen;        /* of SfSeenNamespace */
@@ -72,26 +75,45 @@ static void see_other(Scan *scan, uint64_t inode, pid_t pid)
 			    GUINT_TO_POINTER(scan->seen->len));
 }
 
-GArray *sf_process_scan(const char *proc, int proc_fd, uint64_t own, guint *out_unread)
+static void ask(Scan *scan, pid_t pid, uint64_t own, guint *unread)
 {
-	g_autoptr(GArray) pids = sf_sysfs_list_numbered(proc, "");
+	char path[32];
+	uint64_t inode;
+
+	g_snprintf(path, sizeof(path), "%d/ns/mnt", (int)pid);
+	if (!sf_process_scan_inode(scan->proc_fd, path, &inode))
+		*unread += errno == EACCES || errno == EPERM;
+	else if (inode != own)
+		see_other(scan, inode, pid);
+}
+
+pid_t sf_process_scan_last_pid(const char *proc)
+{
+	g_autofree char *text = sf_sysfs_read(proc, "loadavg");
+	int pid;
+
+	return text && sscanf(text, "%*s %*s %*s %*s %d", &pid) == 1 ? pid : 0;
+}
+
+GArray *sf_process_scan(const char *proc, int proc_fd, uint64_t own, pid_t after, guint *out_unread)
+{
 	g_autoptr(GArray) depths = g_array_new(FALSE, FALSE, sizeof(size_t));
 	g_autoptr(GHashTable) numbers =
 		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	Scan scan = {.proc_fd = proc_fd, .depths = depths, .numbers = numbers};
+	pid_t last = after > 0 ? sf_process_scan_last_pid(proc) : 0;
+	g_autoptr(GArray) pids = NULL;
 
 	scan.seen = g_array_new(FALSE, FALSE, sizeof(SfSeenNamespace));
 	*out_unread = 0;
-	for (guint i = 0; i < pids->len; i++) {
-		pid_t pid = (pid_t)g_array_index(pids, guint64, i);
-		char path[32];
-		uint64_t inode;
-
-		g_snprintf(path, sizeof(path), "%d/ns/mnt", (int)pid);
-		if (!sf_process_scan_inode(proc_fd, path, &inode))
-			*out_unread += errno == EACCES || errno == EPERM;
-		else if (inode != own)
-			see_other(&scan, inode, pid);
+	if (last >= after && last - after < MAX_STEPS && after > 0) {
+		for (pid_t pid = after + 1; pid <= last; pid++)
+			ask(&scan, pid, own, out_unread);
+		return scan.seen;
 	}
+	/* All, too, where pids have begun anew. */
+	pids = sf_sysfs_list_numbered(proc, "");
+	for (guint i = 0; i < pids->len; i++)
+		ask(&scan, (pid_t)g_array_index(pids, guint64, i), own, out_unread);
 	return scan.seen;
 }

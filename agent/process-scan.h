@@ -20,6 +20,7 @@ bool sf_process_scan_inode(int folder, const char *path, uint64_t *out_inode);
  * sf_process_scan:
  * @proc, @proc_fd: "/proc", and the same, open
  * @own: the namespace that does not matter
+ * @after: (0: all) only processes that have come since sf_process_scan_last_pid() was this
  * @out_unread: how many processes could not be asked
  *
  * Asks each process for its mount namespace, once. One that ends meanwhile is passed over. Threads
@@ -27,4 +28,8 @@ bool sf_process_scan_inode(int folder, const char *path, uint64_t *out_inode);
  *
  * Returns: (transfer full): of SfSeenNamespace, each namespace once, by its first process's pid
  */
-GArray *sf_process_scan(const char *proc, int proc_fd, uint64_t own, guint *out_unread);
+GArray *sf_process_scan(const char *proc, int proc_fd, uint64_t own, pid_t after,
+			guint *out_unread);
+
+/* The pid that was given out last; 0 where that cannot be told. */
+pid_t sf_process_scan_last_pid(const char *proc);

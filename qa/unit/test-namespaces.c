@@ -178,16 +178,39 @@ static void test_changes(void)
 
 	add_process(machine, 7, "mnt:[2]", "/", DATA);
 	plan = plan_new(machine, NULL);
-	g_assert_false(sf_namespaces_have_changed(plan->mounts));
+	g_assert_false(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_ALL));
 	add_process(machine, 8, "mnt:[1]", "/", NULL);
-	g_assert_false(sf_namespaces_have_changed(plan->mounts));
+	g_assert_false(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_ALL));
 	add_process(machine, 9, "mnt:[3]", "/", ROOT);
-	g_assert_true(sf_namespaces_have_changed(plan->mounts));
-	g_assert_false(sf_namespaces_have_changed(plan->mounts));
+	g_assert_true(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_ALL));
+	g_assert_false(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_ALL));
 	/* Its pid is another's by now. */
 	g_unlink(first);
 	fake_machine_link(machine, "proc/7/ns/mnt", "mnt:[3]");
-	g_assert_true(sf_namespaces_have_changed(plan->mounts));
+	g_assert_true(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_ALL));
+}
+
+/* While writers wait, processes that were there before are not asked again. */
+static void test_new_processes(void)
+{
+	g_autoptr(FakeMachine) machine = machine_new();
+	g_autoptr(SfPlan) plan = NULL;
+
+	fake_machine_write(machine, "proc/loadavg", "0.00 0.01 0.05 1/200 50\n");
+	add_process(machine, 7, "mnt:[2]", "/", DATA);
+	plan = plan_new(machine, NULL);
+	add_process(machine, 40, "mnt:[3]", "/", ROOT);
+	g_assert_false(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_NEW));
+	add_process(machine, 52, "mnt:[4]", "/", ROOT);
+	g_assert_false(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_NEW));
+	fake_machine_write(machine, "proc/loadavg", "0.00 0.01 0.05 1/200 52\n");
+	g_assert_true(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_NEW));
+	/* Pids have begun anew: all are asked. */
+	fake_machine_write(machine, "proc/loadavg", "0.00 0.01 0.05 1/200 6\n");
+	g_assert_true(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_NEW));
+	add_process(machine, 5, "mnt:[5]", "/", ROOT);
+	g_assert_false(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_NEW));
+	g_assert_true(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_ALL));
 }
 
 /* The same through another process is the same; the same path in another namespace is not. */
@@ -333,7 +356,7 @@ static void test_many(void)
 	plan = plan_new(machine, NULL);
 	planned = g_get_monotonic_time();
 	assert_names(machine, plan, "/proc/5000/root/data /");
-	g_assert_false(sf_namespaces_have_changed(plan->mounts));
+	g_assert_false(sf_namespaces_have_changed(plan->mounts, SF_PROCESSES_ALL));
 	g_test_message("planned in %.1f ms, asked again in %.1f ms", (planned - start) / 1000.0,
 		       (g_get_monotonic_time() - planned) / 1000.0);
 }
@@ -347,6 +370,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/namespaces/ended-process", test_ended_process);
 	g_test_add_func("/namespaces/unreadable-table", test_unreadable_table);
 	g_test_add_func("/namespaces/changes", test_changes);
+	g_test_add_func("/namespaces/new-processes", test_new_processes);
 	g_test_add_func("/namespaces/equal", test_equal);
 	g_test_add_func("/namespaces/named", test_named);
 	g_test_add_func("/namespaces/filter", test_filter);
