@@ -152,7 +152,7 @@ static int open_root(const SfNamespace *space)
 		root = openat(folder, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	else
 		errno = ESRCH;
-	close(folder);
+	close_keeping_errno(folder);
 	return root;
 }
 

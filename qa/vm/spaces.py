@@ -7,12 +7,13 @@ import contextlib
 class Space:
     """A mount namespace of its own, with one process in it that waits. .pid is that process."""
 
-    def __init__(self, guest, set_up=":", inside=None):
-        """@set_up: commands that run in it first; @inside: another Space that it is made in."""
+    def __init__(self, guest, set_up=":", inside=None, user=False):
+        """@set_up: commands that run in it first; @inside: another Space that it is made in; @user: it belongs to a
+        user namespace of its own, too."""
         self.guest = guest
         enter = inside.enter if inside else []
         script = f"{{ {set_up}; }} && echo ready && exec cat"
-        self.job = guest.spawn([*enter, "unshare", "-m", "--propagation", "private", "sh", "-c", script])
+        self.job = guest.spawn([*enter, "unshare", *(["-U", "-r"] if user else []), "-m", "--propagation", "private", "sh", "-c", script])
         self.job.wait_output("ready")
         self.pid = self.job.pid
 

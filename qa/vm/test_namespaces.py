@@ -115,6 +115,32 @@ def test_what_the_own_namespace_has_too_is_opened_there(guest, make_space, agent
     thaw_is_consistent(agent, len(PLANNED))
 
 
+def test_a_container_of_a_user_namespace(guest, make_space, make_data, agent):
+    first = make_data()
+    space = make_space(inside=first, user=True)
+    first.end()
+    entry, = elsewhere(agent)
+    assert entry["namespace"]["pid"] == space.pid
+    assert agent.freeze() == len(PLANNED) + 1
+    assert guest.blocked([space.place(DATA)], timeout=2) == [space.place(DATA)]
+    thaw_is_consistent(agent, len(PLANNED) + 1)
+
+
+def test_without_the_capability_to_look_a_freeze_is_not_consistent(guest, make_agent):
+    agent = make_agent(guest)
+    guest.push(f"#!/bin/sh\nexec /usr/sbin/setpriv --bounding-set -sys_ptrace {agent.path} \"$@\"\n".encode(), "/run/qa-confined")
+    agent.path = "/run/qa-confined"
+    agent.start()
+    assert any("cannot be read" in text for text in agent.call("snapfreeze-plan")["warnings"])
+    answer = ask(agent, "snapfreeze-freeze")
+    assert answer["reasons"] == ["mount tables of other processes could not be read"]
+    assert ask(agent, "snapfreeze-thaw")["consistent"] is False
+    agent.stop()
+    agent.start(config="[freeze]\nnamespaces=own\n")
+    assert agent.freeze() == len(PLANNED)
+    thaw_is_consistent(agent, len(PLANNED))
+
+
 def test_a_process_in_a_jail_hides_nothing(guest, make_data, agent):
     space = make_data()
     # The lowest pid in the namespace is the jailed one's: it sees neither DATA nor "/".
