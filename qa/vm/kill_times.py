@@ -12,15 +12,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
-def measure(guest, agent, rounds):
-    """Milliseconds, agent and freezer alternately; the agent runs again afterwards."""
-    from holding import ALL, writable_ms
+def measure(guest, agent, rounds, how):
+    """Milliseconds by @how (of holding.py), agent and freezer alternately; the agent runs again afterwards."""
+    from holding import ALL
     times = []
     for turn in range(rounds):
         assert agent.freeze() == len(ALL)
         assert guest.blocked(ALL, timeout=0.3) == ALL
         pid = agent.freezer_pid if turn % 2 else agent.pid
-        times.append(writable_ms(guest, before=f"kill -9 {pid}"))
+        times.append(how(guest, before=f"kill -9 {pid}"))
         if turn % 2:
             guest.wait_for(lambda: agent.status() == "thawed")
         else:
@@ -35,9 +35,10 @@ def main(builddir, rounds=50):
     import agents
     import disks
     from guest import Guest
+    from holding import write_ms
     with Guest(disks.layout(), builddir=Path(builddir).resolve()) as guest:
         guest.run("/qa/set-up-disks", timeout=300)
-        times = measure(guest, agents.Snapfreeze(guest).start(), int(rounds))
+        times = measure(guest, agents.Snapfreeze(guest).start(), int(rounds), write_ms)
     for who, mine in (("agent", times[::2]), ("freezer", times[1::2]), ("both", times)):
         print(f"kill -9 of {who}: worst of {len(mine)} {max(mine):.1f} ms, median {statistics.median(mine):.1f} ms")
 

@@ -99,7 +99,7 @@ def test_both_killed_while_frozen_recover_thaws(guest, agent):
 
 def test_time_from_a_kill_to_writable(guest, agent):
     """The short form of kill_times.py."""
-    times = kill_times.measure(guest, agent, 3)
+    times = kill_times.measure(guest, agent, 3, writable_ms)
     assert max(times) < SECOND_MS, times
 
 
