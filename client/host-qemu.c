@@ -315,16 +315,15 @@ static bool undo(SfHost *host)
 	bool is_unknown =
 		qemu->is_asked && (qemu->state == SF_HOST_BUSY || qemu->state == SF_HOST_LOST);
 
-	/* The transaction may still be carried out, and the overlays become what the guest writes
-	 * to. A backup is only read by who asked for it. */
-	if (!host->wish->backup && (is_unknown || qemu->state == SF_HOST_DONE))
+	/* The transaction may still be carried out, and its files be what the guest writes to. */
+	if (is_unknown || (!host->wish->backup && qemu->state == SF_HOST_DONE))
 		return false;
-	if (qemu->qmp && !is_unknown) {
+	if (qemu->qmp) {
 		cancel_copies(qemu);
 		(void)!sf_qemu_close_images(qemu->qmp, host->disks, UNDO_MS, NULL);
 	}
 	sf_targets_remove(host->disks);
-	return !is_unknown;
+	return true;
 }
 
 static void free_qemu(SfHost *host)

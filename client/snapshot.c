@@ -231,8 +231,8 @@ static void undo(Run *run)
 	run->snapshot->verdict = SF_VERDICT_NONE;
 	if (sf_host_undo(host))
 		return;
-	sf_say(run->invocation, "whether the host took the snapshot is not known; these files are "
-				"left, for the guest may write to them by now:");
+	sf_say(run->invocation, "whether the host took the snapshot is not known, so these files "
+				"are left:");
 	for (guint i = 0; i < host->disks->len; i++) {
 		const SfDisk *disk = g_ptr_array_index(host->disks, i);
 
@@ -287,16 +287,34 @@ static SfExit finish(Run *run)
 	return snapshot->verdict == SF_VERDICT_INCONSISTENT ? SF_EXIT_REFUSED : SF_EXIT_OK;
 }
 
+/* An overlay cannot be taken back: none is made where the agent knows already that the snapshot
+ * would not be consistent. */
+static bool is_worth_it(const Run *run)
+{
+	JsonNode *reply = run->snapshot->course.freeze;
+	JsonArray *reasons = sf_reply_array(sf_reply_root(reply), "reasons");
+
+	if (is_nothing(reply))
+		sf_say(run->invocation, "the agent found nothing to freeze: no snapshot was taken");
+	else if (sf_reply_length(reasons) > 0)
+		sf_say(run->invocation, "a snapshot would not be consistent, none was taken:");
+	else
+		return !run->was_lost;
+	for (unsigned int i = 0; i < sf_reply_length(reasons); i++) {
+		const char *reason = sf_reply_string_at(reasons, i);
+
+		sf_say(run->invocation, "  %s", reason ? reason : "?");
+	}
+	return false;
+}
+
 static SfExit go_on_frozen(Run *run)
 {
 	SfExit status = SF_EXIT_OK;
-	bool is_empty = is_nothing(run->snapshot->course.freeze);
 	SfExit finished;
 
 	run->state = SF_HOST_FAILED;
-	if (is_empty)
-		sf_say(run->invocation, "the agent found nothing to freeze: no snapshot was taken");
-	else if (!run->was_lost)
+	if (is_worth_it(run))
 		take(run);
 	/* An agent that froze nothing has nothing to thaw; asking does no harm. */
 	(void)!thaw(run, &status);

@@ -90,6 +90,13 @@ def test_a_monitor_lost_while_copying_leaves_no_half_backup():
         assert stage.is_thawed()
 
 
+def test_a_backup_of_which_nothing_is_known_is_left():
+    with Stage(qmp={"transaction": lambda _: HANG_UP}) as stage:
+        result = stage.run("--backup", stage.path("out"))
+        equal((result.returncode, stage.made("out")), (3, ["a.qcow2", "b.qcow2"]))
+        holds(result.stderr, "is not known", stage.path("out/a.qcow2"))
+
+
 # The monitor is not trusted with our time or memory
 
 def test_a_monitor_that_is_none_is_told_before_anything_is_frozen():

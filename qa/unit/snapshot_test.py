@@ -151,6 +151,13 @@ def test_nothing_frozen_is_no_snapshot():
         equal(stage.qmp.count("transaction"), 0)
 
 
+def test_no_overlay_is_made_where_the_freeze_is_known_to_be_broken():
+    hidden = dict(FROZEN, reasons=["an ext4 on dm-7 is mounted out of sight and was not frozen"])
+    with Stage(agents={"snapfreeze-freeze": hidden}) as stage:
+        stage.took_nothing(stage.run(), 1, "would not be consistent", "mounted out of sight")
+        equal((stage.qmp.count("transaction"), stage.agent.count("snapfreeze-thaw")), (0, 1))
+
+
 def test_a_refused_transaction_thaws_and_leaves_nothing():
     with Stage(qmp={"transaction": refuse("Node 'x' is busy")}) as stage:
         stage.took_nothing(stage.run(), 1, "QEMU refused transaction: Node 'x' is busy")

@@ -219,6 +219,10 @@ class Guest:
         if self.folder and not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def qemu_pid(self):
+        """Of QEMU itself: timeout's child, which setpriv became."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+
     def is_alive(self):
         return self.process is not None and self.process.poll() is None
 

@@ -43,6 +43,14 @@ def files_of(guest):
     return sorted(path.name for path in guest.folder.glob("*.qcow2")), nodes, guest.qmp("query-jobs")
 
 
+def remove_named(said):
+    """What the command has left because it could not know whether QEMU uses it."""
+    names = [line.removeprefix("snapfreeze:").strip() for line in said.partition("are left:\n")[2].splitlines()]
+    assert len(names) == len(SMALL) // 2
+    for name in names:
+        os.unlink(name)
+
+
 class Relay:
     """A monitor between the command and QEMU's, which keeps a transaction back until it may pass; where .speed is set,
     its backups copy so many bytes a second."""
@@ -219,8 +227,21 @@ def test_an_interrupt_while_qemu_is_silent_thaws_at_once(closed, relay):
     assert waited is not None and waited < LEASE_MS - SECOND_MS
     said = finish(process, status=1)
     assert "interrupted" in said and "is not known" in said
-    for line in said.partition("by now:\n")[2].splitlines():
-        os.unlink(line.removeprefix("snapfreeze:").strip())
+    remove_named(said)
+
+
+def test_a_qemu_that_stands_still_ends_the_command_and_the_guest_is_thawed_when_it_goes_on(closed, relay):
+    process = snapshot(closed, "--timeout", "3s", *SMALL, qmp=relay.path)
+    assert relay.asked.wait(120)
+    qemu = closed.qemu_pid()
+    os.kill(qemu, signal.SIGSTOP)
+    try:
+        said = finish(process, status=3)
+    finally:
+        os.kill(qemu, signal.SIGCONT)
+    assert "could not be renewed" in said and "when its lease ends" in said and "is not known" in said
+    assert closed.write_ms("/mnt/covered", timeout=60) is not None
+    remove_named(said)
 
 
 # ---- QEMU's own agent
