@@ -7,8 +7,11 @@
 #include "client/qemu-images.h"
 #include "client/qmp-json.h"
 #include "client/reply.h"
+#include "protocol/client.h"
 #include "protocol/error.h"
 #include "protocol/lines.h"
+
+#define LOOK_MS 50
 
 typedef struct {
 	SfQmp *qmp;
@@ -27,6 +30,19 @@ static bool close_node(SfQmp *qmp, const char *node, unsigned int wait_ms, GErro
 			 error);
 }
 
+/* Until something comes, or it is time to look again: QEMU may tell of a job's end before it
+ * answers how far the job was a moment earlier. */
+static bool wait_for_news(const Maker *maker, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+
+	if (sf_qmp_wait(maker->qmp, sf_deadline_after(LOOK_MS), &problem) ||
+	    g_error_matches(problem, SF_CLIENT_ERROR, SF_CLIENT_ERROR_TIMEOUT))
+		return true;
+	g_propagate_error(error, g_steal_pointer(&problem));
+	return false;
+}
+
 static bool wait_for_job(Maker *maker, const char *name, GError **error)
 {
 	int64_t deadline_us = sf_deadline_after(maker->wait_ms);
@@ -41,7 +57,9 @@ static bool wait_for_job(Maker *maker, const char *name, GError **error)
 			return false;
 		if (!job || g_strcmp0(sf_reply_string(job, "status"), "concluded") == 0)
 			return !problem || sf_throw(error, "%s", problem);
-		if (!sf_qmp_wait(maker->qmp, deadline_us, error))
+		if (g_get_monotonic_time() >= deadline_us)
+			return sf_throw(error, "QEMU does not get it done in time");
+		if (!wait_for_news(maker, error))
 			return false;
 	}
 }
@@ -89,8 +107,10 @@ static bool format(Maker *maker, SfDisk *disk, GError **error)
 				 sf_qmp_object("driver", is_raw ? "raw" : "qcow2", "node-name",
 					       disk->tag, "file", file, NULL),
 				 maker->wait_ms, error);
+	if (!close_node(maker->qmp, file, maker->wait_ms, error))
+		return false;
 	disk->is_open = false;
-	return close_node(maker->qmp, file, maker->wait_ms, error);
+	return true;
 }
 
 static bool make_image(Maker *maker, SfDisk *disk, GError **error)

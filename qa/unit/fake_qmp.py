@@ -70,11 +70,15 @@ class FakeQmp(FakeAgent):
 
     def query_jobs(self, _):
         jobs = [dict(job) for job in self.jobs.values()]
-        # A creation ends just after it was looked at: its event comes in one piece with the answer.
+        # A creation ends just after it was looked at: its event comes in one piece with the answer, or even before it.
         for job in self.jobs.values():
             if job["type"] == "create" and job["status"] == "running":
                 job["status"] = "concluded"
-                self.behind = self.encode("JOB_STATUS_CHANGE", id=job["id"], status="concluded")
+                ended = self.encode("JOB_STATUS_CHANGE", id=job["id"], status="concluded")
+                if self.count("query-jobs") % 2:
+                    self.behind = ended
+                else:
+                    self.connections[0].sendall(ended)
         return jobs
 
     def add(self, arguments):
