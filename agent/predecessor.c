@@ -123,15 +123,14 @@ static uint64_t boottime_of(time_t written)
 static int remove_notes(void *user_data)
 {
 	char **paths = user_data;
+	pid_t child = fork();
 
+	/* It may wait for as long as a thaw takes: init reaps it, and nobody here waits. */
+	if (child != 0)
+		return child > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	for (char **path = paths; *path; path++)
 		unlink(*path);
 	return EXIT_SUCCESS;
-}
-
-static void on_forgotten(GPid child, gint status, gpointer user_data)
-{
-	g_spawn_close_pid(child);
 }
 
 /* In a child: a state folder on what is frozen can be written to only after the thaw. */
@@ -144,7 +143,7 @@ static void forget(const SfPredecessorSource *source)
 	g_ptr_array_add(paths, NULL);
 	pid_t child = sf_process_run_child(NULL, 0, remove_notes, paths->pdata);
 	if (child > 0)
-		g_child_watch_add(child, on_forgotten, NULL);
+		waitpid(child, NULL, 0);
 }
 
 bool sf_predecessor_adopt(const SfPredecessorSource *source, const char *hook, SfRecord *record,
