@@ -18,6 +18,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "agent/freezer/capabilities.h"
 #include "agent/freezer/messages.h"
 #include "agent/namespaces.h"
 #include "agent/opener-child.h"
@@ -271,6 +272,8 @@ _Noreturn void sf_opener_child_run(const SfPlan *plan, int socket_fd)
 	if (socket_fd > 0)
 		close_between(0, socket_fd - 1);
 	close_between(socket_fd + 1, ~0U);
+	/* Folders of others, and roots of processes of others. */
+	sf_capabilities_keep(SF_CAPABILITY(CAP_DAC_READ_SEARCH) | SF_CAPABILITY(CAP_SYS_PTRACE));
 
 	for (guint i = 0; i < plan->targets->len; i++) {
 		SfOpenerMessage message = {.number = i};

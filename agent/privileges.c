@@ -9,15 +9,16 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "agent/freezer/capabilities.h"
 #include "agent/privileges.h"
 #include "protocol/error.h"
 
-#define BIT(capability) (G_GUINT64_CONSTANT(1) << (capability))
 #define ALL G_MAXUINT64
 
 /* What the freezer has at its start: freezer/confinement.c gives up all but the first of them. */
-#define FREEZER_STARTS_WITH \
-	(BIT(CAP_SYS_ADMIN) | BIT(CAP_SYS_RESOURCE) | BIT(CAP_IPC_LOCK) | BIT(CAP_SETPCAP))
+#define FREEZER_STARTS_WITH                                               \
+	(SF_CAPABILITY(CAP_SYS_ADMIN) | SF_CAPABILITY(CAP_SYS_RESOURCE) | \
+	 SF_CAPABILITY(CAP_IPC_LOCK) | SF_CAPABILITY(CAP_SETPCAP))
 
 typedef struct {
 	const char *command; /* pattern; NULL: whatever the configuration is */
@@ -26,23 +27,24 @@ typedef struct {
 
 static const Need needs[] = {
 	/* FITHAW, where the freezer is dead. FITRIM. */
-	{NULL, BIT(CAP_SYS_ADMIN)},
+	{NULL, SF_CAPABILITY(CAP_SYS_ADMIN)},
 	/* Mount points lie in folders of others. */
-	{NULL, BIT(CAP_DAC_READ_SEARCH)},
+	{NULL, SF_CAPABILITY(CAP_DAC_READ_SEARCH)},
 	/* Mount tables and roots of other namespaces' processes. And the freezer: while it cannot
 	 * be dumped it would look dead where /proc hides others' processes (hidepid). */
-	{NULL, BIT(CAP_SYS_PTRACE)},
-	{"guest-set-time", BIT(CAP_SYS_TIME)},
+	{NULL, SF_CAPABILITY(CAP_SYS_PTRACE)},
+	{"guest-set-time", SF_CAPABILITY(CAP_SYS_TIME)},
 	/* Files of everybody; a write takes no set-uid bit away. */
-	{"guest-file-open", BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID)},
+	{"guest-file-open", SF_CAPABILITY(CAP_DAC_OVERRIDE) | SF_CAPABILITY(CAP_FSETID)},
 	/* A program may lie in a folder of others, and be theirs; a late one is ended. */
-	{"guest-exec", BIT(CAP_DAC_OVERRIDE) | BIT(CAP_KILL)},
+	{"guest-exec", SF_CAPABILITY(CAP_DAC_OVERRIDE) | SF_CAPABILITY(CAP_KILL)},
 	/* A child becomes the user; a late one is ended. */
-	{"guest-ssh-*", BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_KILL)},
+	{"guest-ssh-*",
+	 SF_CAPABILITY(CAP_SETUID) | SF_CAPABILITY(CAP_SETGID) | SF_CAPABILITY(CAP_KILL)},
 };
 
 /* A hook that is late is ended, and what it runs as somebody else. */
-#define HOOKS_NEED BIT(CAP_KILL)
+#define HOOKS_NEED SF_CAPABILITY(CAP_KILL)
 
 static const char *const running_programs[] = {
 	"guest-exec",
@@ -82,14 +84,14 @@ static guint64 held(capng_type_t type)
 
 	for (unsigned int i = 0; i <= CAP_LAST_CAP; i++)
 		if (capng_have_capability(type, i))
-			found |= BIT(i);
+			found |= SF_CAPABILITY(i);
 	return found;
 }
 
 static void hold(capng_type_t type, guint64 capabilities)
 {
 	for (unsigned int i = 0; i <= CAP_LAST_CAP; i++)
-		if (capabilities & BIT(i))
+		if (capabilities & SF_CAPABILITY(i))
 			capng_update(CAPNG_ADD, type, i);
 }
 

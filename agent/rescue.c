@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "agent/freezer/capabilities.h"
 #include "agent/freezer/ioctls.h"
 #include "agent/process.h"
 #include "agent/rescue.h"
@@ -62,6 +63,7 @@ static int thaw_in_child(void *user_data)
 	Thaw *thaw = user_data;
 	struct sf_record_entry *entry = &thaw->record->map->entries[thaw->index];
 
+	sf_capabilities_keep(SF_CAPABILITY(CAP_SYS_ADMIN));
 	if (!is_still_wanted(thaw))
 		return 1;
 	atomic_store(&entry->state, SF_ENTRY_THAWING);

@@ -15,6 +15,7 @@
 
 #include "agent/commands/clock.h"
 #include "agent/commands/commands.h"
+#include "agent/freezer/capabilities.h"
 #include "protocol/error.h"
 
 #define TIMEOUT_MS 20000
@@ -163,6 +164,7 @@ static void set_time(int fd, gpointer work_data)
 {
 	g_autoptr(GError) error = NULL;
 
+	sf_capabilities_keep(SF_CAPABILITY(CAP_SYS_TIME));
 	if (!set_clocks(work_data, &error))
 		sf_errand_write(fd, error->message, strlen(error->message));
 }

@@ -10,6 +10,7 @@
 #include "agent/commands/disks.h"
 #include "agent/commands/fsinfo.h"
 #include "agent/disk-address.h"
+#include "agent/freezer/capabilities.h"
 #include "agent/sysfs.h"
 #include "protocol/error.h"
 
@@ -125,6 +126,7 @@ static void ask_filesystems(int fd, gpointer work_data)
 	const Asking *asking = work_data;
 	const GPtrArray *paths = sf_fsinfo_paths(asking->info);
 
+	sf_capabilities_keep(SF_CAPABILITY(CAP_DAC_READ_SEARCH));
 	for (guint i = asking->next; i < paths->len; i++) {
 		const char *path = g_ptr_array_index(paths, i);
 		struct statvfs found;

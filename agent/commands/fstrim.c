@@ -12,6 +12,7 @@
 
 #include "agent/commands/commands.h"
 #include "agent/disk-mounts.h"
+#include "agent/freezer/capabilities.h"
 #include "protocol/error.h"
 
 /* How long one filesystem may take, a large and slow disk's too. */
@@ -60,6 +61,7 @@ static void trim_all(int fd, gpointer work_data)
 {
 	const Trim *trims = work_data;
 
+	sf_capabilities_keep(SF_CAPABILITY(CAP_SYS_ADMIN) | SF_CAPABILITY(CAP_DAC_READ_SEARCH));
 	for (guint i = trims->next; i < trims->paths->len; i++) {
 		struct fstrim_range range = {.len = G_MAXUINT64, .minlen = trims->minimum};
 		Reply reply;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "agent/commands/commands.h"
+#include "agent/freezer/capabilities.h"
 #include "protocol/error.h"
 
 #define TIMEOUT_MS 5000
@@ -40,6 +41,7 @@ static void find_timezone(int fd, gpointer work_data)
 	time_t now = time(NULL);
 	struct tm local;
 
+	sf_capabilities_keep(0);
 	tzset();
 	if (!localtime_r(&now, &local))
 		return;

@@ -8,6 +8,7 @@
 
 #include "agent/commands/commands.h"
 #include "agent/commands/hotplug.h"
+#include "agent/freezer/capabilities.h"
 #include "agent/sysfs.h"
 #include "protocol/error.h"
 
@@ -132,6 +133,7 @@ static void set_all(int fd, gpointer work_data)
 	const Request *request = work_data;
 	guint count = sf_arguments_count_objects(request->arguments, "mem-blks");
 
+	sf_capabilities_keep(0);
 	for (guint i = 0; i < count; i++) {
 		g_autoptr(SfArguments) block =
 			sf_arguments_get_object(request->arguments, "mem-blks", i);

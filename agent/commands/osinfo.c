@@ -9,6 +9,7 @@
 
 #include "agent/commands/commands.h"
 #include "agent/commands/osinfo.h"
+#include "agent/freezer/capabilities.h"
 
 #define TIMEOUT_MS 5000
 
@@ -73,6 +74,7 @@ static void read_first(int fd, gpointer work_data)
 	char buffer[8192];
 	ssize_t n;
 
+	sf_capabilities_keep(0);
 	for (const char *const *path = work_data; *path; path++) {
 		int file = open(*path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 

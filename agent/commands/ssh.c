@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/commands/commands.h"
+#include "agent/freezer/capabilities.h"
 #include "agent/ssh-keys.h"
 #include "protocol/error.h"
 
@@ -81,11 +82,14 @@ static char *get_keys(int home_fd, GError **error)
 /* (transfer full) (nullable): what is answered */
 static char *act(const Request *request, GError **error)
 {
-	const struct passwd *user = find_user(request->username, error);
+	const struct passwd *user;
 	const char *const *keys = (const char *const *)request->keys;
 	bool done;
 	int home;
 
+	/* Who looks a user up runs whatever the system's configuration names for that. */
+	sf_capabilities_keep(SF_CAPABILITY(CAP_SETUID) | SF_CAPABILITY(CAP_SETGID));
+	user = find_user(request->username, error);
 	if (!user || !become(user, error))
 		return NULL;
 	home = open(user->pw_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -7,6 +7,7 @@
 
 #include "agent/commands/commands.h"
 #include "agent/commands/hotplug.h"
+#include "agent/freezer/capabilities.h"
 #include "agent/sysfs.h"
 #include "protocol/error.h"
 
@@ -91,6 +92,7 @@ static void set_all(int fd, gpointer work_data)
 	const Request *request = work_data;
 	guint count = sf_arguments_count_objects(request->arguments, "vcpus");
 
+	sf_capabilities_keep(0);
 	for (guint i = 0; i < count; i++) {
 		g_autoptr(SfArguments) vcpu =
 			sf_arguments_get_object(request->arguments, "vcpus", i);

@@ -5,17 +5,13 @@
  * main.c, once.
  */
 #define _GNU_SOURCE
-#include <linux/capability.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "agent/freezer/capabilities.h"
 #include "agent/freezer/confinement.h"
 #include "agent/freezer/syscalls.h"
-
-#define BIT(capability) (UINT64_C(1) << (capability))
 
 /* The tables of a plan and the threads' stacks are locked as they come: without a limit, that needs
  * no capability. */
@@ -33,30 +29,14 @@ static void empty_bounding_set(void)
 		;
 }
 
-/* An inheritable set that is empty empties the ambient one too. */
-static void keep_capabilities(uint64_t wanted)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, sets) < 0)
-		return;
-	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		sets[i].permitted &= (uint32_t)(wanted >> (32 * i));
-		sets[i].effective = sets[i].permitted;
-		sets[i].inheritable = 0;
-	}
-	(void)syscall(SYS_capset, &header, sets);
-}
-
 int sf_confine(bool may_freeze)
 {
-	uint64_t wanted = may_freeze ? BIT(CAP_SYS_ADMIN) : 0;
+	uint64_t wanted = may_freeze ? SF_CAPABILITY(CAP_SYS_ADMIN) : 0;
 
 	if (!raise_lock_limit())
-		wanted |= BIT(CAP_IPC_LOCK);
+		wanted |= SF_CAPABILITY(CAP_IPC_LOCK);
 	empty_bounding_set();
-	keep_capabilities(wanted);
+	sf_capabilities_keep(wanted);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	return sf_syscalls_confine(may_freeze);
 }

@@ -122,6 +122,7 @@ static const struct rule rules[] = {
 #ifdef __NR_rseq
 	{__NR_rseq},
 #endif
+	{__NR_rt_sigaction},
 	{__NR_rt_sigprocmask},
 	{__NR_gettid},
 	{__NR_sched_yield},

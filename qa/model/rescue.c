@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <sys/wait.h>
 
+#include "agent/freezer/capabilities.h"
 #include "agent/process.h"
 #include "agent/record.h"
 #include "qa/model/parts.h"
@@ -85,6 +86,10 @@ pid_t sf_process_run_child(const int *keep, unsigned int keep_count, int (*work)
 			   void *user_data)
 {
 	return FIRST_CHILD + keep[0];
+}
+
+void sf_capabilities_keep(uint64_t wanted)
+{
 }
 
 int sf_ioctl_thaw(int fd)

@@ -2,13 +2,13 @@
 /* agent/privileges: what each configuration needs. That it is given up is seen in qa/vm. */
 #include "config.h"
 
-#include <linux/capability.h>
-
 #include "agent/commands/commands.h"
+#include "agent/freezer/capabilities.h"
 #include "agent/privileges.h"
 
-#define BIT(capability) (G_GUINT64_CONSTANT(1) << (capability))
-#define ALWAYS (BIT(CAP_SYS_ADMIN) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_SYS_PTRACE))
+#define ALWAYS                                                               \
+	(SF_CAPABILITY(CAP_SYS_ADMIN) | SF_CAPABILITY(CAP_DAC_READ_SEARCH) | \
+	 SF_CAPABILITY(CAP_SYS_PTRACE))
 
 static bool is_never_frozen(gpointer context)
 {
@@ -31,9 +31,10 @@ static SfPrivileges needed(SfProfile profile, const char *const *block, const ch
 
 static void test_each_profile_has_its_own(void)
 {
-	guint64 standard = ALWAYS | BIT(CAP_SYS_TIME);
-	guint64 full = standard | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_KILL) |
-		       BIT(CAP_SETUID) | BIT(CAP_SETGID);
+	guint64 standard = ALWAYS | SF_CAPABILITY(CAP_SYS_TIME);
+	guint64 full = standard | SF_CAPABILITY(CAP_DAC_OVERRIDE) | SF_CAPABILITY(CAP_FSETID) |
+		       SF_CAPABILITY(CAP_KILL) | SF_CAPABILITY(CAP_SETUID) |
+		       SF_CAPABILITY(CAP_SETGID);
 
 	g_assert_cmphex(needed(SF_PROFILE_SNAPSHOT, NULL, NULL, false).own, ==, ALWAYS);
 	g_assert_cmphex(needed(SF_PROFILE_STANDARD, NULL, NULL, false).own, ==, standard);
@@ -44,7 +45,7 @@ static void test_hooks_are_ended_whoever_they_run_as(void)
 {
 	SfPrivileges hooked = needed(SF_PROFILE_SNAPSHOT, NULL, NULL, true);
 
-	g_assert_cmphex(hooked.own, ==, ALWAYS | BIT(CAP_KILL));
+	g_assert_cmphex(hooked.own, ==, ALWAYS | SF_CAPABILITY(CAP_KILL));
 	g_assert_true(hooked.runs_programs);
 }
 
@@ -55,7 +56,7 @@ static void test_the_lists_count_and_not_the_profile_alone(void)
 
 	g_assert_cmphex(needed(SF_PROFILE_STANDARD, no_time, NULL, false).own, ==, ALWAYS);
 	g_assert_cmphex(needed(SF_PROFILE_SNAPSHOT, NULL, files, false).own, ==,
-			ALWAYS | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID));
+			ALWAYS | SF_CAPABILITY(CAP_DAC_OVERRIDE) | SF_CAPABILITY(CAP_FSETID));
 }
 
 static void test_programs_are_those_of_commands_and_hooks(void)

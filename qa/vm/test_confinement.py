@@ -2,8 +2,11 @@
 """What the agent, its freezer and its children keep of root's rights, as the kernel's /proc tells it, and that what
 they keep is needed."""
 
+import re
+
 import pytest
 
+from holding import FREEZE, ask
 from ports import AgentError
 
 # linux/capability.h
@@ -73,6 +76,27 @@ def test_in_a_rehearsal_it_has_none(guest, agent):
     assert has_only(found, set()) and (found["CapBnd"], found["no_new_privs"], found["seccomp"]) == (0, 1, 2)
 
 
+def test_none_of_its_calls_is_refused(guest, scratch, agent):
+    # With a flush, a freeze that fails and is rolled back, one that is extended, and the ends of all threads.
+    scratch.filesystem("/mnt/scratch")
+    job = guest.spawn(["strace", "-f", "-o", "/run/qa-calls", "-p", str(agent.freezer_pid)])
+    try:
+        guest.wait_for(f"grep -q 'TracerPid:.[1-9]' /proc/{agent.freezer_pid}/status", what="strace")
+        guest.run("qa-freeze freeze /mnt/scratch")
+        with pytest.raises(AgentError):
+            agent.freeze()
+        guest.run("qa-freeze thaw /mnt/scratch")
+        identity = agent.call("snapfreeze-freeze")["id"]
+        ask(agent, "snapfreeze-extend", id=identity, timeout=60)
+        assert agent.call("snapfreeze-thaw")["consistent"] is True
+    finally:
+        job.kill(2)
+        job.wait()
+    calls = guest.sh("cat /run/qa-calls; rm /run/qa-calls")
+    assert "FIFREEZE" in calls and "FITHAW" in calls and "syncfs" in calls and "clone(" in calls
+    assert [line for line in calls.splitlines() if "EPERM" in line] == []
+
+
 # ---- the agent
 
 PROFILES = [("snapshot", ALWAYS), ("standard", STANDARD), ("full", FULL)]
@@ -109,6 +133,29 @@ def test_what_an_agent_without_programs_keeps_is_enough_for_the_next_freezer(gue
     assert agent.freeze() == count
     assert rights(guest, agent.freezer_pid, least_threads=count + 1) == before
     assert agent.call("snapfreeze-thaw")["consistent"] is True
+
+
+# ---- its children
+
+def only_child(guest, parent):
+    """The one child of @parent that is not its freezer."""
+    return guest.sh(f"for p in $(grep -ls '^PPid:.{parent}$' /proc/[0-9]*/status | cut -d/ -f3); do "
+                    "grep -q snapfreeze-free /proc/$p/comm || echo $p; done")
+
+
+def test_the_child_that_opens_has_what_opening_takes(guest, agent):
+    hold = guest.spawn(["qa-hold", "open", "/mnt/ext4-a"]).wait_output("ready")
+    try:
+        agent.port.open()
+        agent.port.send(FREEZE)
+        hold.wait_output("held")
+        child = only_child(guest, agent.pid)
+        assert re.search(rf"held {child}\b", hold.stdout)
+        assert has_only(rights(guest, child), {"dac_read_search", "sys_ptrace"})
+    finally:
+        hold.close_input()
+        hold.wait()
+    assert "return" in agent.port.read_reply(120)
 
 
 # ---- what it runs
@@ -191,6 +238,20 @@ def test_what_it_keeps_is_needed(guest, user, scratch, make_agent, profile, capa
             use(guest, agent)
     finally:
         guest.run("rm /run/qa-without")
+
+
+def test_the_freezers_state_is_seen_where_proc_hides_processes(guest, agent):
+    # What the rescue goes by. While it holds something it cannot be dumped, so /proc hides it even from its own user,
+    # from all but a group.
+    guest.run("mount -o remount,hidepid=invisible,gid=6 /proc")
+    try:
+        agent.freeze()
+        look = f"/usr/sbin/setpriv --bounding-set %s cat /proc/{agent.freezer_pid}/stat"
+        assert guest.run(look % ",".join(["-all", *(f"+{name}" for name in ALWAYS)]), check=False).returncode == 0
+        assert guest.run(look % "-all,+sys_admin,+dac_read_search", check=False).returncode != 0
+        assert agent.call("snapfreeze-thaw")["consistent"] is True
+    finally:
+        guest.run("mount -o remount,hidepid=off,gid=0 /proc")
 
 
 def test_a_late_hook_is_ended_whoever_it_runs_as(guest, make_agent):
