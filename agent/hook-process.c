@@ -81,15 +81,11 @@ static ssize_t read_output(SfHookProcess *process)
 	return n;
 }
 
-static void ignore_exit(GPid pid, int status, gpointer user_data)
-{
-}
-
 /* One that is not reaped yet the main loop reaps whenever it ends. */
 static void leave_to_the_loop(SfHookProcess *process)
 {
 	if (process->exit_source && process->is_child)
-		g_child_watch_add(process->pid, ignore_exit, NULL);
+		sf_process_reap(process->pid);
 	g_clear_handle_id(&process->exit_source, g_source_remove);
 }
 

@@ -17,6 +17,7 @@
 #include "agent/child.h"
 #include "agent/opener-child.h"
 #include "agent/opener.h"
+#include "agent/process.h"
 #include "agent/passed-fd.h"
 #include "protocol/error.h"
 
@@ -45,10 +46,6 @@ static void close_targets(SfOpener *opener)
 	}
 }
 
-static void ignore_exit(GPid pid, int status, gpointer user_data)
-{
-}
-
 static void clear_source(guint *source)
 {
 	if (*source != 0)
@@ -67,7 +64,7 @@ static void opener_free(SfOpener *opener)
 		/* It may hang in the kernel where no signal reaches it: the main loop reaps it
 		 * whenever that ends. */
 		kill(opener->pid, SIGKILL);
-		g_child_watch_add(opener->pid, ignore_exit, NULL);
+		sf_process_reap(opener->pid);
 	}
 	g_clear_error(&opener->error);
 	g_free(opener);

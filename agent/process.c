@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <glib-unix.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/process.h"
@@ -118,4 +120,25 @@ pid_t sf_process_run_child(const int *keep, unsigned int keep_count, int (*work)
 	/* It works for nobody else, and its own files are not worth a hang at exit. */
 	signal(SIGTERM, SIG_DFL);
 	_exit(work(user_data));
+}
+
+static gboolean on_ended(gint pidfd, GIOCondition condition, gpointer user_data)
+{
+	waitpid(GPOINTER_TO_INT(user_data), NULL, WNOHANG);
+	close(pidfd);
+	return G_SOURCE_REMOVE;
+}
+
+static void ignore_exit(GPid child, gint status, gpointer user_data)
+{
+}
+
+void sf_process_reap(pid_t child)
+{
+	int pidfd = sf_process_open(child);
+
+	if (pidfd >= 0)
+		g_unix_fd_add(pidfd, G_IO_IN, on_ended, GINT_TO_POINTER(child));
+	else
+		g_child_watch_add(child, ignore_exit, NULL);
 }

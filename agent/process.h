@@ -37,3 +37,7 @@ GArray *sf_process_find(const char *proc, const char *comm);
  */
 pid_t sf_process_run_child(const int *keep, unsigned int keep_count, int (*work)(void *),
 			   void *user_data);
+
+/* Has a child reaped whenever it ends, for which nobody waits. Unlike GLib's own watch it never
+ * starts a thread: one that comes before the agent gives up its capabilities keeps them all. */
+void sf_process_reap(pid_t child);
