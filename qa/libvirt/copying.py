@@ -5,7 +5,9 @@ Three of the same writers: a snapshot without a freeze, which the checks must re
 between domfsfreeze and domfsthaw. They are made once, by the first case that asks.
 """
 
+import tempfile
 import time
+from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import image
@@ -20,7 +22,7 @@ class Images:
 
     def __init__(self, lab):
         self.lab = lab
-        self.folder = lab.folder
+        self.folder = Path(tempfile.mkdtemp(prefix="images-", dir=lab.folder))
         self.copies = {}
         self.seconds = {}  # it took
         self.freezes = {}  # how many the kernel saw

@@ -134,7 +134,8 @@ class Domain(Guest):
     def last_words(self):
         log = self.host.inside(f"/var/log/libvirt/qemu/{NAME}.log")
         words = log.read_text(errors="replace")[-1500:] if log.exists() else ""
-        return f"QEMU's log: …{words}\nlibvirtd's: …{self.host.log()}\nconsole: …{self.console()[-3000:]}"
+        state = self.try_virsh("domstate", "--reason").stdout.strip() if self.host.pid else "unknown"
+        return f"state: {state}\nQEMU's log: …{words}\nlibvirtd's: …{self.host.log()}\nconsole: …{self.console()[-3000:]}"
 
     # ---- libvirt's clients
 
