@@ -2,7 +2,7 @@
 /*
  * Owns the children that do what may block, and the collecting of what they write. Invariant: each
  * is answered once and outlives neither its time limit nor the agent, except inside the kernel; who
- * does that counts until it is gone. Called by commands.
+ * does that counts until it is gone. Called by commands, files and hooks.
  */
 #include "config.h"
 

@@ -75,7 +75,8 @@ static bool take_list(SfHooks *hooks, const GByteArray *output, bool is_whole, G
 {
 	if (!is_whole)
 		return sf_throw(error, "the hooks in '%s' were not listed within %u s",
-				hooks->settings.directory, TIMEOUT_MS / 1000);
+				hooks->settings.directory ?: hooks->settings.fsfreeze_hook,
+				TIMEOUT_MS / 1000);
 	hooks->list = sf_hook_list_new();
 	return take_output(hooks->list, output, error);
 }
