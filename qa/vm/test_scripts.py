@@ -13,7 +13,6 @@ from holding import SECOND_MS, told, writable_ms
 
 SOME = ["/mnt/ext4-a", "/mnt/xfs", "/mnt/loop", "/mnt/with space"]
 NOTE = "/run/qga.state.isfrozen"
-SCRIPT_MS = 20 * SECOND_MS
 
 
 class Installed(Snapfreeze):
