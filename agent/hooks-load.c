@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "agent/freezer/capabilities.h"
 #include "agent/hooks-private.h"
 #include "protocol/error.h"
 
@@ -33,8 +34,11 @@ static void write_item(int fd, char mark, const char *first, const char *second)
 static void list_in_child(int fd, gpointer work_data)
 {
 	g_autoptr(GPtrArray) refused = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GPtrArray) list = sf_hook_list_read(work_data, refused);
+	g_autoptr(GPtrArray) list = NULL;
 
+	/* Folders of others. */
+	sf_capabilities_keep(SF_CAPABILITY(CAP_DAC_READ_SEARCH));
+	list = sf_hook_list_read(work_data, refused);
 	for (guint i = 0; i < refused->len; i++)
 		write_item(fd, MARK_REFUSED, g_ptr_array_index(refused, i), NULL);
 	for (guint i = 0; i < list->len; i++) {
