@@ -3,13 +3,11 @@
 
 import configparser
 import json
-import shlex
 
 from exchange import Case, Seen, request
 
 CONF = "/run/parity.conf"
 SOCKET = "/run/parity.sock"
-LIVES = 4  # seconds until one that goes on is ended
 
 
 def status(job):
@@ -34,39 +32,41 @@ def settings(job):
 
 
 class Start(Case):
-    """One start of the program with @options; @look says what came of it."""
+    """One start of the program with @options; @look says what came of it. @signal is what it gets when it listens;
+    @waits: for what never comes."""
 
-    def __init__(self, name, *options, config=None, look=outputs, env="", kill=None):
+    def __init__(self, name, *options, config=None, look=outputs, env="", signal="KILL", waits=False):
         super().__init__(name)
         self.options = options
         self.config = config
         self.look = look
         self.env = env
-        self.kill = kill
+        self.signal = signal
+        self.waits = waits
 
 
-# One command, for one start after the other: the guest's machine may be slow.
-RUN = """rm -rf /run/parity.*
-test -z "$CONFIG" || printf %s "$CONFIG" >{conf}
-{start}
-status=$?
-pkill -x qemu-ga; pkill -x snapfreeze-agent
+# One command, for the guest's machine may be slow. Who listens would go on for ever, and is ended; by more than one
+# signal, for qemu-ga forgets what comes before its main loop runs.
+RUN = f"""rm -rf /run/parity.*
+test -z "$CONFIG" || printf %s "$CONFIG" >{CONF}
+$ENV "$@" & pid=$!
+while test -d /proc/$pid && ! grep -q '^State:.Z' /proc/$pid/status; do
+	! test -S {SOCKET} || kill -$SIGNAL $pid
+	usleep 100000
+done 2>/dev/null
+wait $pid; status=$?
 while pidof qemu-ga snapfreeze-agent snapfreeze-freezer >/dev/null; do usleep 20000; done
 rm -rf /run/parity.*
 exit $status"""
-UNTIL_LISTENING = f"until test -S {SOCKET}; do usleep 50000; done"
 
 
 def play(agent, case):
     """Starts @agent's program as @case says."""
-    words = " ".join(shlex.quote(word) for word in (agent.path, *case.options))
     env = case.env or (f"QGA_CONF={CONF}" if case.config is not None else "")
-    start = f"{env} timeout -s KILL {LIVES} {words}"
-    if case.kill:
-        start = f"{env} {words} & {UNTIL_LISTENING}; kill -{case.kill} $!; wait $!"
-    config = shlex.quote(case.config or "")
+    words = [f"CONFIG={case.config or ''}", f"ENV={'env ' + env if env else ''}", f"SIGNAL={case.signal}"]
+    limit = ["timeout", "-s", "KILL", "3"] if case.waits else []
     seen = Seen()
-    job = agent.guest.run(f"CONFIG={config}; {RUN.format(conf=CONF, start=start)}", check=False)
+    job = agent.guest.run(["env", *words, "sh", "-c", RUN, "sh", *limit, agent.path, *case.options], check=False)
     seen.lines.append(json.dumps({"return": case.look(job)}).encode())
     return seen
 
@@ -111,7 +111,7 @@ def start_cases():
         Start("dump of an empty file", "-D", config="\n", look=settings),
         Start("dump of no file", "-D", env="QGA_CONF=/run/parity.none"),
         *(Start(f"a file with {name}", config=text) for name, text in BROKEN.items()),
-        Start("a file that is none", env="QGA_CONF=/run/parity.none"),
+        Start("a file that is none", *LISTEN, env="QGA_CONF=/run/parity.none"),
         *(Start(f"list of commands by {' '.join(words)}", *words, look=commands)
           for words in (("-b", "help"), ("-b", "?"), ("-a", "help"), ("-bhelp",), ("--block-rpcs=help",))),
         Start("version", "-V"), Start("version in full", "--version"),
@@ -125,8 +125,8 @@ def start_cases():
         Start("a socket's folder that is none", "-m", "unix-listen", "-p", "/run/parity.none/x"),
         Start("a log's folder that is none", *LISTEN, "-l", "/run/parity.none/x"),
         Start("a state folder that is none", *LISTEN, "-t", "/run/parity.none"),
-        Start("waiting for a device that is none", "-r", "-p", "/dev/no-such", look=status),
-        *(Start(f"SIG{name}", *LISTEN, "-t", "/run", kill=name, look=status) for name in ("TERM", "INT", "HUP")),
+        Start("waiting for a device that is none", "-r", "-p", "/dev/no-such", look=status, waits=True),
+        *(Start(f"SIG{name}", *LISTEN, "-t", "/run", signal=name, look=status) for name in ("TERM", "INT", "HUP")),
     ]
 
 

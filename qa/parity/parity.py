@@ -7,6 +7,7 @@ import struct
 
 import compare
 import daemon
+import dialogues
 import exchange
 import malformed
 import purpose
@@ -19,11 +20,11 @@ FULL = "[commands]\nprofile=full\n"
 
 class Family:
     """Cases that the agents are started for in one way. @options, @config: of both; ours gets all commands besides.
-    @is_running: whether the cases are about an agent that runs already."""
+    @play: what takes the agent through a case; daemon.play starts it itself."""
 
-    def __init__(self, name, make_cases, options=(), config="", is_running=True):
+    def __init__(self, name, make_cases, options=(), config="", play=exchange.play):
         self.name = name
-        self.is_running = is_running
+        self.play = play
         self.make_cases = make_cases
         self.options = options
         self.config = config
@@ -48,7 +49,8 @@ FAMILIES = [
     Family("changes", sequences.change_cases),
     Family("blocked by option", daemon.list_cases, ("-b", BLOCKED)),
     Family("blocked by file", daemon.list_cases, config=f"[general]\nblacklist={BLOCKED}\n"),
-    Family("started", daemon.start_cases, is_running=False),
+    Family("started", daemon.start_cases, play=daemon.play),
+    Family("dialogues", dialogues.cases, play=dialogues.play),
 ]
 
 
@@ -80,7 +82,10 @@ def login(user, seconds):
                        0, 0, 0, 0)
 
 
-SAYS = b"#!/bin/sh\nexec >/run/said.new; for word; do echo \"$word\"; done; %s; mv /run/said.new /run/said; ! test -e /run/fail\n"
+SAYS = b"""#!/bin/sh
+exec >/run/said.new; for word; do echo "$word"; done; %s
+mv /run/said.new /run/said; ! test -e /run/fail
+"""
 
 
 @contextlib.contextmanager
@@ -104,10 +109,10 @@ def stage(guest):
 
 def play(agent, family, cases, config):
     """Each case against one agent, which is ended then."""
-    if family.is_running:
+    if family.play is not daemon.play:
         agent.start(*family.options, **({"config": config} if config else {}))
     try:
-        return [(exchange if family.is_running else daemon).play(agent, case) for case in cases]
+        return [family.play(agent, case) for case in cases]
     finally:
         agent.clean_up()
         agent.guest.agents.remove(agent)

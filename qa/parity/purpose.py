@@ -58,11 +58,12 @@ WIRE = [
     Purpose("an object has a limit of members", "malformed", "20,000 members"),
     Purpose("the wire's words of later versions say why", f"names|{ANY_LIST}", where="error", theirs=DISABLED,
             ours=DISABLED + ": the command is not allowed|CommandNotFound: The command guest-get-devices has not been found"),
-    Purpose("guest-get-devices is Windows' own", f"reports|freeze|{ANY_LIST}", where=".*guest-get-devices.*", ours=NOBODY),
-    Purpose("commands of later versions", f"reports|freeze|{ANY_LIST}", where=f".*({LATER}).*", theirs=NOBODY),
+    Purpose("guest-get-devices is Windows' own", f"reports|freeze|dialogues|{ANY_LIST}",
+            where=".*guest-get-devices.*", ours=NOBODY),
+    Purpose("commands of later versions", f"reports|freeze|dialogues|{ANY_LIST}", where=f".*({LATER}).*", theirs=NOBODY),
     Purpose("commands of later versions", "reports|freeze", where="error",
             theirs=f"CommandNotFound: The command ({LATER}) has not been found"),
-    Purpose("commands of our own", f"reports|freeze|{ANY_LIST}", where=".*snapfreeze-.*", theirs=NOBODY),
+    Purpose("commands of our own", f"reports|freeze|dialogues|{ANY_LIST}", where=".*snapfreeze-.*", theirs=NOBODY),
     Purpose("integers are of 64 bits with sign", "wrong arguments|integers", ".*phys-index.*"),
     Purpose("capture-output takes the names of later versions, and those are checked", "wrong arguments|programs",
             "(guest-exec: )?capture-output .*", "error",
@@ -74,28 +75,27 @@ WIRE = [
 # Freezing and thawing, as the design has it.
 FREEZE = [
     Purpose("guest-info tells what the configuration allows; that a freeze is on would make KubeVirt take the agent for "
-            "one that it cannot use", "freeze", "guest-info while frozen", r".*\.enabled", "false", "true"),
-    Purpose("nothing can be written to a superblock that is mounted read-only: it is not frozen", "freeze",
-            "how many that are|mounted read-only"),
+            "one that it cannot use", "freeze|dialogues", "guest-info while frozen|kubevirt-freeze.dialogue",
+            r".*\.enabled", "false", "true"),
+    Purpose("nothing can be written to a superblock that is mounted read-only: it is not frozen", "freeze|dialogues",
+            "how many that are|mounted read-only|(libvirt-fsfreeze|pve-backup|kubevirt-freeze).dialogue"),
     Purpose("a path that is written otherwise is the same path", "freeze", "a path with a slash behind it"),
     Purpose("what was named and cannot be frozen is an error: the host would believe in a consistent snapshot", "freeze",
             "a path that is none|one path of two that is none|a folder|a tmpfs|an overlay"),
 ]
 
 # Reports.
-ALL_REPORTS = "reports"
+ALL_REPORTS = "reports|dialogues"
 REPORTS = [
-    Purpose("total-bytes-privileged is of a later version", ALL_REPORTS, "guest-get-fsinfo",
-            r".*\.total-bytes-privileged", NOBODY),
-    Purpose("a virtio disk's serial number is found without udev too", ALL_REPORTS, "guest-get-(fsinfo|disks)",
-            r".*\.serial", NOBODY),
-    Purpose("a SCSI disk's target is told as it is, not as 0", ALL_REPORTS, "guest-get-(fsinfo|disks)", r".*\.target", "0"),
-    Purpose("loop devices are followed to the disks that hold their files", ALL_REPORTS, "guest-get-fsinfo",
-            r"\.?\[loop.*\]\.disk\[#\d\]", NOBODY),
-    Purpose("what device mapper calls a device is told without udev too", ALL_REPORTS, "guest-get-disks", r".*\.alias",
-            NOBODY),
-    Purpose("each filesystem is trimmed once, and none that is read-only", "integers|changes", "(guest-fstrim|trim).*",
-            r"\.paths\[/mnt/(covered#2|read-only|ro-bind|bind-file|bind|btrfs-two)\]", ours=NOBODY),
+    Purpose("total-bytes-privileged is of a later version", ALL_REPORTS, where=r".*\.total-bytes-privileged",
+            theirs=NOBODY),
+    Purpose("a virtio disk's serial number is found without udev too", ALL_REPORTS, where=r".*\.serial", theirs=NOBODY),
+    Purpose("a SCSI disk's target is told as it is, not as 0", ALL_REPORTS, where=r".*\.target", theirs="0"),
+    Purpose("loop devices are followed to the disks that hold their files", ALL_REPORTS,
+            where=r"\.?\[loop.*\]\.disk\[#\d\]", theirs=NOBODY),
+    Purpose("what device mapper calls a device is told without udev too", ALL_REPORTS, where=r".*\.alias", theirs=NOBODY),
+    Purpose("each filesystem is trimmed once, and none that is read-only", "integers|changes|dialogues",
+            where=r"\.paths\[/mnt/(covered#2|read-only|ro-bind|bind-file|bind|btrfs-two)\]", ours=NOBODY),
 ]
 
 # What changes something: errors say what failed.

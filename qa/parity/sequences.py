@@ -42,6 +42,11 @@ def one_write(*commands):
                     for number, command in enumerate(commands))
 
 
+def writes(seconds, *paths):
+    """What becomes of a write to each path."""
+    return Guest(f"qa-write -t {seconds} -- {' '.join(paths)} >/run/parity-file; cut -f1,3 /run/parity-file")
+
+
 def freeze_cases():
     sync = request("guest-sync", id=1)
     return [
@@ -75,8 +80,7 @@ def freeze_cases():
         Case("PVE: freeze in one write", one_write(freeze_list(*SOME)), Host(wait_frozen), STATUS, THAW),
         Case("PVE: status, thaw in one write", freeze_list(*SOME), one_write(STATUS, THAW)),
         Case("libvirt: sync, freeze, sync, thaw", sync, freeze_list(*SOME), sync, THAW),
-        Case("what frozen writers see", freeze_list(SOME[0]), Guest(f"qa-write -t 2 -- {SOME[0]} {SOME[1]} >/run/parity-file; cut -f1,3 /run/parity-file"),
-             THAW, Guest(f"qa-write -t 60 -- {SOME[0]} >/run/parity-file; cut -f1,3 /run/parity-file")),
+        Case("what frozen writers see", freeze_list(SOME[0]), writes(2, *SOME), THAW, writes(60, SOME[0])),
     ]
 
 
