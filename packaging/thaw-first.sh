@@ -72,7 +72,8 @@ sf_qemu_ga_note() {
 
 sf_qemu_ga_runs() {
 	for sf_process in /proc/[0-9]*; do
-		[ "$(cat "$sf_process/comm" 2>/dev/null)" = qemu-ga ] && ! grep -q '^State:.Z' "$sf_process/status" && return 0
+		[ "$(cat "$sf_process/comm" 2>/dev/null)" = qemu-ga ] || continue
+		! grep -q '^State:.[^Z]' "$sf_process/status" 2>/dev/null || return 0
 	done
 	return 1
 }
@@ -90,7 +91,7 @@ sf_thaw_qemu_ga() {
 	sf_unfreeze_all &
 	sf_pid=$!
 	sf_tries=0
-	while [ -e /proc/$sf_pid ] && ! grep -q '^State:.Z' /proc/$sf_pid/status && [ $sf_tries -lt 100 ]; do
+	while grep -q '^State:.[^Z]' /proc/$sf_pid/status 2>/dev/null && [ $sf_tries -lt 100 ]; do
 		sleep 0.1
 		sf_tries=$((sf_tries + 1))
 	done
