@@ -98,7 +98,8 @@ class InstalledGuest(Guest):
         return self.apt("install", *(f"/root/{deb.name}" for deb in debs), timeout=timeout)
 
     def apt(self, *words, timeout=600):
-        return self.run(f"DEBIAN_FRONTEND=noninteractive apt-get -y {' '.join(words)} 2>&1", timeout).stdout
+        job = self.run(f"DEBIAN_FRONTEND=noninteractive apt-get -y {' '.join(words)} 2>&1", timeout)
+        return job.stdout.replace("\r", "")  # dpkg writes to a terminal of apt's
 
 
 def bumped(deb, version, into):
