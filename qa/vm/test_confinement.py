@@ -160,19 +160,24 @@ def test_the_child_that_opens_has_what_opening_takes(guest, agent):
 
 # ---- what it runs
 
-def test_a_hook_has_all_that_root_has_and_nothing_of_the_agents(guest, make_agent, everything):
+@pytest.mark.parametrize("no_new_privs", [0, 1])
+def test_a_hook_has_all_that_root_has_and_nothing_of_the_agents(guest, make_agent, everything, no_new_privs):
     guest.run(f"rm -rf {HOOKS}; mkdir -m 0755 {HOOKS}")
     guest.push(b"#!/bin/sh\n[ $1 = freeze ] || exit 0\ncat /proc/self/status >/run/qa-hook.rights\n"
                b"touch /run/qa-hook.file\nchown 1000 /run/qa-hook.file\n"
                b"/usr/sbin/setpriv --reuid 1000 --regid 1000 --clear-groups id -u >/run/qa-hook.user\n", f"{HOOKS}/10-look")
-    agent = make_agent(guest).start(config=f"[hooks]\ndirectory={HOOKS}\n")
+    agent = make_agent(guest)
+    if no_new_privs:  # as a service manager may set it
+        guest.push(f'#!/bin/sh\nexec /usr/sbin/setpriv --no-new-privs {agent.path} "$@"\n'.encode(), "/run/qa-hook.start")
+        agent.path = "/run/qa-hook.start"
+    agent.start(config=f"[hooks]\ndirectory={HOOKS}\n")
     try:
         agent.freeze()
         agent.thaw()
         status = dict(line.split(":\t", 1) for line in guest.sh("cat /run/qa-hook.rights").splitlines() if ":\t" in line)
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapBnd"], 16) == everything
         assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0
-        assert (status["NoNewPrivs"], status["Seccomp"]) == ("0", "0")
+        assert (status["NoNewPrivs"], status["Seccomp"]) == (str(no_new_privs), "0")
         assert guest.sh("cat /run/qa-hook.user; stat -c %u /run/qa-hook.file") == f"{USER}\n{USER}"
     finally:
         guest.run(f"rm -rf {HOOKS} /run/qa-hook.*")
