@@ -7,7 +7,7 @@ import time
 
 from case import case
 from guest import BOOT_TIMEOUT
-from lab import last_line
+from lab import PATHS, last_line
 from ports import Timeout
 
 PING = '{"execute":"guest-ping"}'
@@ -81,13 +81,31 @@ def dompmsuspend_sleeps_until_woken(lab):
     return "pmsuspended, woken; 3 frozen, 3 thawed"
 
 
+@case("save, restore (while frozen)", "what was frozen is so after restore, until domfsthaw or the lease's end")
+def a_saved_guest_is_restored_frozen_and_its_lease_goes_on(lab):
+    path = lab.folder / "saved"
+    assert lab.freeze() == 3
+    lab.guest.save_and_restore(path)
+    assert lab.blocked(timeout=1) == PATHS
+    lab.agent.wait_answer()
+    assert lab.thaw() == 3
+    assert lab.blocked() == []
+    with lab.configured("[freeze]\ntimeout=8\n"):
+        assert lab.freeze() == 3
+        lab.guest.save_and_restore(path)
+        lab.guest.wait_for(lambda: lab.blocked(timeout=1) == [])
+        lab.agent.wait_answer()
+        assert "expired after 8 s: the snapshot may be inconsistent" in lab.refused("domfsthaw")
+    return "3 blocked after restore, 3 thawed; the second time thawed by the lease"
+
+
 @case("reboot --mode agent", "the guest's own way of rebooting; libvirt works with the agent of the next boot")
 def reboot_by_the_agent_boots_anew(lab):
     boot = lab.guest.sh("cat /proc/sys/kernel/random/boot_id")
     lab.guest.port.forget()
     lab.virsh("reboot", "--mode", "agent")
     lab.guest.port.wait_ready(BOOT_TIMEOUT)
-    assert lab.guest.console().count("shutdown: -r +0") == 1
+    assert lab.guest.console().count("-r +0 hypervisor initiated shutdown") == 1
     assert lab.guest.sh("cat /proc/sys/kernel/random/boot_id") != boot
     lab.prepare()
     assert lab.holds()
@@ -99,7 +117,7 @@ def shutdown_by_the_agent_powers_off(lab):
     lab.guest.run("echo written >/data/ext4/before-shutdown")
     lab.virsh("shutdown", "--mode", "agent")
     lab.guest.wait_state("shut off")
-    assert lab.guest.console().count("shutdown: -P +0") == 1
+    assert lab.guest.console().count("-P +0 hypervisor initiated shutdown") == 1
     lab.guest.power_on()
     lab.prepare()
     assert lab.guest.sh("cat /data/ext4/before-shutdown") == "written"

@@ -6,5 +6,5 @@ import freezing  # noqa: F401
 import losing  # noqa: F401
 import copying  # noqa: F401
 import one_command  # noqa: F401
-import asking  # noqa: F401  (the last two of its cases boot the guest anew)
+import asking  # noqa: F401  (its last cases restore the guest, then boot it anew)
 from case import CASES  # noqa: F401

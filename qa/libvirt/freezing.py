@@ -63,21 +63,3 @@ def the_deadline_thaws_and_domfsthaw_tells(lab):
         assert "the snapshot may be inconsistent" in error, error
         assert lab.holds()
     return error.partition("'guest-fsfreeze-thaw': ")[2]
-
-
-@case("save, restore (while frozen)", "what was frozen is so after restore, until domfsthaw or the lease's end")
-def a_saved_guest_is_restored_frozen_and_its_lease_goes_on(lab):
-    path = lab.folder / "saved"
-    assert lab.freeze() == 3
-    lab.guest.save_and_restore(path)
-    assert lab.blocked(timeout=1) == PATHS
-    lab.agent.wait_answer()
-    assert lab.thaw() == 3
-    assert lab.blocked() == []
-    with lab.configured("[freeze]\ntimeout=8\n"):
-        assert lab.freeze() == 3
-        lab.guest.save_and_restore(path)
-        lab.guest.wait_for(lambda: lab.blocked(timeout=1) == [])
-        lab.agent.wait_answer()
-        assert "expired after 8 s: the snapshot may be inconsistent" in lab.refused("domfsthaw")
-    return "3 blocked after restore, 3 thawed; the second time thawed by the lease"

@@ -23,7 +23,7 @@ LEASE_S = 15  # short, and yet longer than a client takes on a busy machine
 # This guest's way to power off, for it has no init that knows another.
 SHUTDOWN = b"""#!/bin/sh
 echo "shutdown: $*" >/dev/console
-case $1 in -P) sync; poweroff -f ;; -r) sync; reboot -f ;; esac
+case " $* " in *" -P "*) sync; poweroff -f ;; *" -r "*) sync; reboot -f ;; esac
 """
 # A hook that waits for a file while freezing.
 WAITING = f"""#!/bin/sh
