@@ -104,8 +104,9 @@ class Host:
         return Path(f"/proc/{self.pid}/root{path}")
 
     def argv(self, *command):
-        """@command in the namespace."""
-        return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", "env", "-i", "LC_ALL=C", "HOME=/root",
+        """@command in the namespace, and in the root that we have, which may be a chroot's."""
+        return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", "--root", "--wd",
+                "env", "-i", "LC_ALL=C", "HOME=/root",
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *map(str, command)]
 
     def run(self, *command, timeout=120):
