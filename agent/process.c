@@ -111,7 +111,8 @@ pid_t sf_process_run_child(const int *keep, unsigned int keep_count, int (*work)
 	g_autofree int *sorted = g_new(int, keep_count + 1);
 	pid_t pid;
 
-	memcpy(sorted, keep, sizeof(int) * keep_count);
+	if (keep_count > 0)
+		memcpy(sorted, keep, sizeof(int) * keep_count);
 	qsort(sorted, keep_count, sizeof(int), compare_fds);
 	pid = fork();
 	if (pid != 0)

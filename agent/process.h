@@ -25,7 +25,7 @@ GArray *sf_process_find(const char *proc, const char *comm);
 
 /**
  * sf_process_run_child:
- * @keep: fds that stay open in the child, -1 for none
+ * @keep: (nullable) (array length=keep_count): fds that stay open in the child, -1 for none
  * @work: what the child does; its result is the exit status. Only async-signal-safe functions may
  * be called
  *
