@@ -347,13 +347,7 @@ SfHost *sf_host_libvirt_new(SfInvocation *invocation, const SfWish *wish)
 {
 	Libvirt *libvirt = g_new0(Libvirt, 1);
 
-	libvirt->host = (SfHost){
-		.class = &libvirt_class,
-		.invocation = invocation,
-		.wish = wish,
-		.disks = sf_disks_new(),
-		.fd = -1,
-	};
+	sf_host_init(&libvirt->host, &libvirt_class, invocation, wish);
 	libvirt->others = g_ptr_array_new_with_free_func(g_free);
 	return &libvirt->host;
 }

@@ -347,12 +347,6 @@ SfHost *sf_host_qemu_new(SfInvocation *invocation, const SfWish *wish)
 {
 	Qemu *qemu = g_new0(Qemu, 1);
 
-	qemu->host = (SfHost){
-		.class = &qemu_class,
-		.invocation = invocation,
-		.wish = wish,
-		.disks = sf_disks_new(),
-		.fd = -1,
-	};
+	sf_host_init(&qemu->host, &qemu_class, invocation, wish);
 	return &qemu->host;
 }

@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is the same for every host. Called by snapshot.c. */
+/* What is the same for every host. Called by snapshot.c; the beginning by host-qemu.c and
+ * host-libvirt.c. */
 #include "config.h"
 
 #include "client/host.h"
+
+void sf_host_init(SfHost *host, const SfHostClass *class, SfInvocation *invocation,
+		  const SfWish *wish)
+{
+	*host = (SfHost){
+		.class = class,
+		.invocation = invocation,
+		.wish = wish,
+		.disks = sf_disks_new(),
+		.fd = -1,
+	};
+}
 
 void sf_host_free(SfHost *host)
 {

@@ -46,6 +46,9 @@ struct SfHost {
 SfHost *sf_host_qemu_new(SfInvocation *invocation, const SfWish *wish);
 SfHost *sf_host_libvirt_new(SfInvocation *invocation, const SfWish *wish);
 
+/* For these two: what is the same for both. sf_host_free() clears it. */
+void sf_host_init(SfHost *host, const SfHostClass *class, SfInvocation *invocation,
+		  const SfWish *wish);
 void sf_host_free(SfHost *host);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfHost, sf_host_free)
 
