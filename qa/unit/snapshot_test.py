@@ -4,7 +4,6 @@
 freeze. Nothing is frozen anywhere."""
 
 import json
-import os
 import signal
 import sys
 import threading

@@ -2,7 +2,6 @@
 """A running Debian guest with systemd: its units, its journal, its packages, its reboot."""
 
 import re
-import subprocess
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path

@@ -5,10 +5,10 @@ import json
 
 from agents import TEST_CHANNEL
 from guest import wait_for
-from ports import AgentError, GuestDied, Timeout
+from ports import GuestDied, Timeout
 
 from .arena import WITNESS
-from .stages import HOLD, HOOKS_CONFIG, THAW, Hold
+from .stages import HOOKS_CONFIG, THAW, Hold
 from .supervised import Supervised
 
 # What the witness's guest holds beside it for nothing: four more plain ext4 would only make each freeze longer.
