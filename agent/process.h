@@ -17,7 +17,9 @@ bool sf_process_kill(int pidfd, int signal);
 /* Start time in clock ticks since boot (proc(5), stat's field 22); 0 where there is no such
  * process. */
 uint64_t sf_process_start_time(pid_t pid);
-/* State letter of a thread (proc(5), stat's field 3): 'D', 'S', …; 0 where it is gone. */
+#define SF_PROCESS_STATE_UNKNOWN '?'
+/* State letter of a thread (proc(5), stat's field 3): 'D', 'S', …; 0 where it is gone,
+ * SF_PROCESS_STATE_UNKNOWN where that cannot be told (no descriptor is left, for one). */
 char sf_process_thread_state(pid_t pid, pid_t tid);
 
 /* (transfer full) (element-type pid_t): those that are called @comm and are not dead already. */

@@ -61,20 +61,37 @@ static bool lock_file(const SfRecord *record, GError **error)
 			record->path, (int)lock.l_pid);
 }
 
+static bool open_file(SfRecord *record, struct stat *out_info, GError **error)
+{
+	record->fd = open(record->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (record->fd < 0)
+		return sf_throw_errno(error, "open '%s'", record->path);
+	if (fstat(record->fd, out_info) < 0 || !S_ISREG(out_info->st_mode) ||
+	    out_info->st_uid != geteuid())
+		return sf_throw(error, "'%s' is not a file of ours", record->path);
+	return lock_file(record, error);
+}
+
+/* The file of another version, whose freezer may still be thawing: cut off under its mapping, that
+ * would die of the next look at it. It keeps its file, and we make another. */
+static bool replace_file(SfRecord *record, struct stat *out_info, GError **error)
+{
+	if (unlink(record->path) < 0)
+		return sf_throw_errno(error, "remove '%s'", record->path);
+	close(record->fd);
+	return open_file(record, out_info, error);
+}
+
 static bool map_file(SfRecord *record, GError **error)
 {
 	struct stat info;
 
-	record->fd = open(record->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (record->fd < 0)
-		return sf_throw_errno(error, "open '%s'", record->path);
-	if (fstat(record->fd, &info) < 0 || !S_ISREG(info.st_mode) || info.st_uid != geteuid())
-		return sf_throw(error, "'%s' is not a file of ours", record->path);
-	if (!lock_file(record, error))
+	if (!open_file(record, &info, error))
 		return false;
-	if (info.st_size != sizeof(struct sf_record) &&
-	    (ftruncate(record->fd, 0) < 0 ||
-	     posix_fallocate(record->fd, 0, sizeof(struct sf_record)) != 0))
+	if (info.st_size != 0 && info.st_size != sizeof(struct sf_record) &&
+	    !replace_file(record, &info, error))
+		return false;
+	if (info.st_size == 0 && posix_fallocate(record->fd, 0, sizeof(struct sf_record)) != 0)
 		return sf_throw(error, "'%s' cannot be made %zu bytes long", record->path,
 				sizeof(struct sf_record));
 	record->map = mmap(NULL, sizeof(struct sf_record), PROT_READ | PROT_WRITE, MAP_SHARED,

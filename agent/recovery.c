@@ -146,9 +146,10 @@ static int fd_of(const SfRecovery *recovery, SfDevice device)
 	for (guint i = 0; i < recovery->ways->len; i++) {
 		const Way *way = g_ptr_array_index(recovery->ways, i);
 		const SfTarget *target = g_ptr_array_index(way->plan->targets, 0);
-		if (target->device == device)
+		if (target->device == device && target->fd >= 0)
 			return target->fd;
 	}
+	/* It is mounted nowhere, or no way leads to it. */
 	return sf_fdstore_find(device);
 }
 

@@ -13,7 +13,7 @@
 
 #include "agent/freezer/worker.h"
 
-#define STACK_BYTES (32 * 1024)
+#define LEAST_STACK_BYTES (32 * 1024)
 #define BUSY_LIMIT_US (2 * 1000 * 1000)
 #define BUSY_PAUSE_MS 20
 
@@ -144,7 +144,17 @@ void sf_worker_give(struct sf_worker *worker, enum sf_job job)
 	sem_post(&worker->wake);
 }
 
-static int start_one(struct sf_workers *workers, struct sf_worker *worker, char *stack)
+/* Some machines want more: 128 KB on 64-bit ARM and POWER. A stack that is too small would not be
+ * taken, and libc would make one of its own, of 8 MB, all of it locked in memory. */
+static size_t stack_bytes(void)
+{
+	long least = sysconf(_SC_THREAD_STACK_MIN);
+
+	return least > LEAST_STACK_BYTES ? ((size_t)least + 4095) / 4096 * 4096 : LEAST_STACK_BYTES;
+}
+
+static int start_one(struct sf_workers *workers, struct sf_worker *worker, char *stack,
+		     size_t bytes)
 {
 	pthread_attr_t attributes;
 
@@ -152,8 +162,9 @@ static int start_one(struct sf_workers *workers, struct sf_worker *worker, char 
 	atomic_store(&worker->is_done, false);
 	sem_init(&worker->wake, 0, 0);
 	pthread_attr_init(&attributes);
-	pthread_attr_setstack(&attributes, stack, STACK_BYTES);
-	int reason = pthread_create(&worker->thread, &attributes, work, worker);
+	int reason = pthread_attr_setstack(&attributes, stack, bytes);
+	if (reason == 0)
+		reason = pthread_create(&worker->thread, &attributes, work, worker);
 	pthread_attr_destroy(&attributes);
 	if (reason != 0)
 		sem_destroy(&worker->wake);
@@ -168,15 +179,15 @@ int sf_workers_start(struct sf_workers *workers, unsigned int count)
 		return 0;
 	/* Populated and, by mlockall's MCL_FUTURE, locked: no page of a stack is missing once we
 	 * hold writers. */
-	size_t bytes = (size_t)count * STACK_BYTES;
+	size_t each = stack_bytes(), bytes = count * each;
 	workers->stacks = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_POPULATE, -1, 0);
 	if (workers->stacks == MAP_FAILED)
 		return -errno;
 	workers->stacks_bytes = bytes;
 	for (unsigned int i = 0; i < count; i++) {
-		int result = start_one(workers, &workers->workers[i],
-				       workers->stacks + (size_t)i * STACK_BYTES);
+		int result =
+			start_one(workers, &workers->workers[i], workers->stacks + i * each, each);
 		if (result < 0) {
 			sf_workers_stop(workers);
 			return result;

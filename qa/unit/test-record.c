@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,6 +120,39 @@ static void test_it_can_be_looked_at_while_another_has_it(void)
 	fixture_clear(&fixture);
 }
 
+/* In a process of its own, which dies where the file was cut off under its mapping. */
+static bool can_read_last_byte(const volatile char *map, size_t size)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(map[size - 1] == 'x' ? EXIT_SUCCESS : EXIT_FAILURE);
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+}
+
+/* Its freezer may still be at work, on a disk that does not answer. */
+static void test_another_versions_record_is_not_cut_off(void)
+{
+	size_t size = sizeof(struct sf_record) + 4096;
+	g_autofree char *folder = g_dir_make_tmp("snapfreeze-record-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(folder, "record", NULL);
+	g_autofree char *text = g_malloc(size);
+	g_autoptr(GError) error = NULL;
+
+	memset(text, 'x', size);
+	g_assert_true(g_file_set_contents(path, text, (gssize)size, NULL));
+	g_autoptr(GMappedFile) old = g_mapped_file_new(path, TRUE, NULL);
+	g_autoptr(SfRecord) record = sf_record_open(folder, false, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(sf_record_count_ours(record), ==, 0);
+	g_assert_true(can_read_last_byte(g_mapped_file_get_contents(old), size));
+	g_assert_false(can_open(folder));
+	g_unlink(path);
+	g_rmdir(folder);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -127,5 +161,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/record/a-record-is-one-agents", test_a_record_is_one_agents);
 	g_test_add_func("/record/it-can-be-looked-at-while-another-has-it",
 			test_it_can_be_looked_at_while_another_has_it);
+	g_test_add_func("/record/another-versions-record-is-not-cut-off",
+			test_another_versions_record_is_not_cut_off);
 	return g_test_run();
 }

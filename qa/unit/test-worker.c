@@ -25,6 +25,17 @@ static struct {
 	struct sf_workers *ending_in_pause; /* an ending begins while a thread pauses */
 } play;
 
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+
+static long least_stack_bytes;
+
+long __wrap_sysconf(int name)
+{
+	return name == _SC_THREAD_STACK_MIN && least_stack_bytes ? least_stack_bytes
+								 : __real_sysconf(name);
+}
+
 static int play_freeze(int fd)
 {
 	atomic_fetch_add(&play.freezes, 1);
@@ -236,6 +247,26 @@ static void test_failed_thaw_stays_ours(void)
 	workers_free(workers);
 }
 
+/* 64-bit ARM wants 128 KB; of less, libc makes stacks of its own. */
+static void test_stacks_are_as_large_as_the_machine_wants(void)
+{
+	least_stack_bytes = 128 * 1024 + 1;
+	struct sf_workers *workers = workers_new(3);
+	size_t each = workers->stacks_bytes / 3;
+	pthread_attr_t attributes;
+	void *stack;
+	size_t bytes;
+
+	least_stack_bytes = 0;
+	g_assert_cmpuint(each, >, 128 * 1024);
+	g_assert_cmpint(pthread_getattr_np(workers->workers[2].thread, &attributes), ==, 0);
+	g_assert_cmpint(pthread_attr_getstack(&attributes, &stack, &bytes), ==, 0);
+	pthread_attr_destroy(&attributes);
+	g_assert_true((char *)stack == workers->stacks + 2 * each);
+	g_assert_cmpuint(bytes, ==, each);
+	workers_free(workers);
+}
+
 static void test_threads_start_and_stop(void)
 {
 	struct sf_workers *workers = workers_new(4);
@@ -266,6 +297,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/worker/a-second-flush-adds-to-the-first",
 			test_a_second_flush_adds_to_the_first);
 	g_test_add_func("/worker/failed-thaw-stays-ours", test_failed_thaw_stays_ours);
+	g_test_add_func("/worker/stacks-are-as-large-as-the-machine-wants",
+			test_stacks_are_as_large_as_the_machine_wants);
 	g_test_add_func("/worker/threads-start-and-stop", test_threads_start_and_stop);
 	return g_test_run();
 }
