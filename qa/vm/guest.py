@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import image
+from freeze_trace import KERNEL_WORDS
 from ports import AgentPort, CommandPort, GuestDied, Qmp, Timeout
 
 # Software emulation on a busy machine is slow: no limit here is tight.
@@ -53,7 +54,7 @@ def qemu_argv(base, archive, folder, accel, append, memory=1024, cpus=2):
 
 def kernel_words(append):
     # no_timer_check: on a busy machine the emulated timer comes too late for the kernel's patience, which panics.
-    return f"console=ttyS0 panic=-1 snapfreeze.qa mitigations=off nokaslr no_timer_check {append}"
+    return f"console=ttyS0 panic=-1 snapfreeze.qa mitigations=off nokaslr no_timer_check {KERNEL_WORDS} {append}"
 
 
 def spawn_qemu(argv, folder, **streams):
@@ -147,6 +148,7 @@ class Guest:
         self.folder = None
         self.boot_seconds = None
         self.agents = []  # those that agents.py started in it
+        self.traces = []  # of freeze_trace.py, those that look on
 
     def __enter__(self):
         return self.start()

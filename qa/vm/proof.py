@@ -22,6 +22,8 @@ PLAIN = ("plain-0", "plain-1", "plain-2")
 SYNCED = ("fsynced-0", "fsynced-1")
 # Mounted so that nothing is repaired or replayed: what the disk itself holds. Then once more rw, which replays.
 AS_IT_IS = {"ext4": "ro,noload", "xfs": "ro,norecovery", "btrfs": "ro,rescue=nologreplay"}
+# Where the kernel lets a write to a frozen filesystem wait.
+WAITS_FOR_THAW = "percpu_rwsem_wait"
 # Names come and go, so that there is always metadata under way too.
 CHURN = """
 cd "$0" || exit 1
@@ -92,6 +94,12 @@ class Busy:
         for writers in (self.plain, self.synced):
             self.guest.wait_for(lambda: all(number >= last[name] + count for name, number in writers.last().items()),
                                 300, 0.5, f"{count} more records in each file")
+
+    def wait_blocked(self):
+        """Waits until each writer stands in a write that a freeze lets wait."""
+        count = f"for pid in $(pidof qa-writer); do cat /proc/$pid/wchan; echo; done | grep -cx {WAITS_FOR_THAW}; :"
+        wanted = len(FILESYSTEMS) * len(PLAIN + SYNCED)
+        self.guest.wait_for(lambda: int(self.guest.sh(count)) == wanted, 120, 0.1, f"a standstill of {wanted} writers")
 
     def now_ms(self):
         return self.guest.run(["true"]).start_ns / 1e6
