@@ -4,6 +4,7 @@
 libvirt has the monitor and the agent's channel for itself; the command port is the test's own way into the guest.
 """
 
+import json
 import shutil
 import subprocess
 import time
@@ -100,7 +101,7 @@ class Domain(Guest):
         """Starts the defined domain, and waits until it can be talked to."""
         begin = time.monotonic()
         self.host.virsh("start", NAME)
-        self.port = CommandPort(self.folder / "command", self.last_words)
+        self.port = CommandPort(self.folder / "command", self.last_words, self.processors)
         self.port.wait_ready(BOOT_TIMEOUT)
         self.boot_seconds = time.monotonic() - begin
 
@@ -136,6 +137,10 @@ class Domain(Guest):
         words = log.read_text(errors="replace")[-1500:] if log.exists() else ""
         state = self.try_virsh("domstate", "--reason").stdout.strip() if self.host.pid else "unknown"
         return f"state: {state}\nQEMU's log: …{words}\nlibvirtd's: …{self.host.log()}\nconsole: …{self.console()[-3000:]}"
+
+    def monitor(self, line, cpu):
+        request = {"execute": "human-monitor-command", "arguments": {"command-line": line, "cpu-index": cpu}}
+        return json.loads(self.virsh("qemu-monitor-command", json.dumps(request), timeout=30))["return"]
 
     # ---- libvirt's clients
 

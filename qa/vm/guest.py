@@ -6,6 +6,7 @@ answers while every disk is frozen.
 """
 
 import ctypes
+import functools
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import image
+import processors
 from freeze_trace import KERNEL_WORDS
 from ports import AgentPort, CommandPort, GuestDied, Qmp, Timeout
 
@@ -124,6 +126,14 @@ def make_folder(keep):
     return Path(tempfile.mkdtemp(prefix=f"sfvm-{'keep' if keep else os.getpid()}-"))
 
 
+@functools.cache
+def symbols():
+    """Of the kernel that all guests run, by one that answers."""
+    with Guest() as other:
+        other.port.look = None  # not for ever, if this one hangs too
+        return processors.Symbols(other.sh("cat /proc/kallsyms"))
+
+
 class Disk:
     """A disk of the guest: its serial, the image below, and the bus: virtio-blk or virtio-scsi."""
 
@@ -171,7 +181,7 @@ class Guest:
             wait_for(lambda: self._has("command") or self.process.poll() is not None, 60, what="QEMU's sockets")
             if self.process.poll() is not None:
                 raise GuestDied(self.last_words())
-            self.port = CommandPort(self.folder / "command", self.last_words)
+            self.port = CommandPort(self.folder / "command", self.last_words, self.processors)
             self.qmp_port = Qmp(self.folder / "qmp")
             self.port.wait_ready(BOOT_TIMEOUT)
             (self.folder / "initrd").unlink()  # some 50 MB
@@ -241,6 +251,14 @@ class Guest:
         text = log.read_text(errors="replace")[-1500:] if log.exists() else ""
         status = self.process.poll() if self.process else None
         return f"QEMU: exit status {status} {text}\nconsole: …{self.console()[-3000:]}"
+
+    def monitor(self, line, cpu):
+        """What QEMU's monitor for people says to a line, asked about one processor."""
+        return self.qmp_port.call("human-monitor-command", 30, raw={"command-line": line, "cpu-index": cpu})
+
+    def processors(self):
+        """For an error's text: what they do in a guest that answers no more."""
+        return processors.describe(self.monitor, self.cpus, symbols)
 
     # ---- commands in the guest
 

@@ -10,6 +10,10 @@ import threading
 import time
 
 
+# After so many seconds without an answer to "true" a guest is taken to hang.
+SILENCE = 30
+
+
 class GuestDied(Exception):
     """QEMU is gone; the text holds the end of its output and of the guest's console."""
 
@@ -227,11 +231,12 @@ class Command:
 
     def _wait_until(self, predicate, timeout, what):
         with self.port.changed:
-            if not self.port.changed.wait_for(lambda: predicate() or self.port.dead, timeout):
-                raise Timeout(f"{self.argv}: {what} within {timeout} s; stdout: {self.stdout[-500:]!r}, "
-                              f"stderr: {self.stderr[-500:]!r}")
-            if not predicate():
+            in_time = self.port.changed.wait_for(lambda: predicate() or self.port.dead, timeout)
+            if in_time and not predicate():
                 raise GuestDied(self.port.dead)
+        if not in_time:
+            raise Timeout(f"{self.argv}: {what} within {timeout} s; stdout: {self.stdout[-500:]!r}, "
+                          f"stderr: {self.stderr[-500:]!r}{self.port.silence()}")
 
     def wait(self, timeout=120):
         """Waits for its end; returns itself."""
@@ -265,9 +270,11 @@ class Command:
 class CommandPort:
     """The other end of guest/command-server.c. A thread reads; any number of commands run at a time."""
 
-    def __init__(self, path, why_dead):
+    def __init__(self, path, why_dead, look=None):
+        """Functions that say how the guest ended, and what it does when it answers no more."""
         self.path = path
         self.why_dead = why_dead
+        self.look = look
         self.ready = False
         self.changed = threading.Condition()
         self.sending = threading.Lock()
@@ -289,6 +296,16 @@ class CommandPort:
     def check(self):
         if self.dead:
             raise GuestDied(self.dead)
+
+    def silence(self):
+        """"" where the guest still runs commands, else words about what it does instead."""
+        if self.dead or not self.look:
+            return ""
+        command = self.start(["true"])
+        with self.changed:
+            if self.changed.wait_for(lambda: command.returncode is not None or self.dead, SILENCE):
+                return ""
+        return f"\nthe guest runs no command any more:\n{self.look()}"
 
     def wait_ready(self, timeout):
         with self.changed:
@@ -351,46 +368,3 @@ class CommandPort:
         """Hangs up: the next connection is served at once."""
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
-
-
-class GuestSocket(AgentPort):
-    """A connection from within the guest: GuestSocket(guest, "unix", PATH) or (guest, "vsock", CID, PORT,
-    OWN_PORT). Calls as on any other port."""
-
-    def __init__(self, guest, *where):
-        super().__init__(" ".join(map(str, where)))
-        self.guest = guest
-        self.where = where
-        self.job = None
-
-    def open(self):
-        if self.job is None:
-            self.job = self.guest.spawn(["qa-socket", *self.where])
-            self.taken = 0
-        return self
-
-    def close(self):
-        """Hangs up; a relay that does not end by that is killed."""
-        job, self.job = self.job, None
-        if job is not None:
-            job.kill()
-            job.wait()
-
-    def send(self, data):
-        self.open()
-        if not isinstance(data, (bytes, str)):
-            data = json.dumps(data)
-        self.job.write(data)
-
-    def read_line(self, timeout=60):
-        self.job._wait_until(lambda: b"\n" in self.job.out[self.taken:] or self.job.returncode is not None, timeout,
-                             "no line")
-        line, newline, _ = self.job.out[self.taken:].partition(b"\n")
-        if not newline:
-            raise GuestDied(f"{self.path} was closed: {self.job.stderr}")
-        self.taken += len(line) + 1
-        return line
-
-    def wait_closed(self, timeout=60):
-        """Waits until the agent has hung up (or refused the connection); returns what it sent."""
-        return self.job.wait(timeout).out

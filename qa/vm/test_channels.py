@@ -7,7 +7,8 @@ import socket
 import time
 
 from agents import PORT, SOCKET, SOCKET_CHANNEL, TEST_CHANNEL
-from ports import AgentError, GuestSocket
+from guest_socket import GuestSocket
+from ports import AgentError
 
 TWO_MORE = TEST_CHANNEL + SOCKET_CHANNEL
 MIB = 1 << 20

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from agents import SOCKET
-from ports import GuestSocket
+from guest_socket import GuestSocket
 
 PIDFILE = "/run/qa-agent.pid"
 CONF = "/run/qa-daemon.conf"

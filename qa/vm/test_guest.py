@@ -8,6 +8,7 @@ import pytest
 
 import disks
 import image
+import ports
 from guest import CommandFailed
 from ports import AgentError, GuestDied, Timeout
 from writers import Writers, verify
@@ -230,6 +231,20 @@ def test_disks_are_copied_as_they_are_at_one_moment(guest, tmp_path):
 
 
 # ---- its end
+
+def test_of_a_guest_that_hangs_its_error_says_what_the_processors_do(guest, monkeypatch):
+    monkeypatch.setattr(ports, "SILENCE", 1)
+    guest.qmp("stop")
+    try:
+        with pytest.raises(Timeout, match=r"(?s)runs no command any more.*RIP=.*look 2, processor 1: \S+.*on its stack: \w+\+0x"):
+            guest.run("true", timeout=1)
+    finally:
+        guest.qmp("cont")
+    with pytest.raises(Timeout) as error:
+        guest.run("sleep 60", timeout=1)
+    assert "any more" not in str(error.value), "one that answers does not hang"
+
+
 
 def test_a_dead_guest_is_told_at_once(bare_guest):
     guest = bare_guest()

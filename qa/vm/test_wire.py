@@ -7,7 +7,8 @@ import json
 import pytest
 
 from agents import SOCKET, SOCKET_CHANNEL, TEST_CHANNEL
-from ports import AgentError, GuestSocket
+from guest_socket import GuestSocket
+from ports import AgentError
 
 TWO_MORE = TEST_CHANNEL + SOCKET_CHANNEL
 SOME = ["/mnt/ext4-a", "/mnt/with space"]
