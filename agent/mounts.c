@@ -7,20 +7,26 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libmount.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "agent/mounts.h"
 #include "agent/namespaces.h"
+#include "agent/table-text.h"
 #include "agent/visibility.h"
 #include "protocol/error.h"
 
 /* From this size on, freed memory is handed back at once instead of at the allocator's leisure. */
 #define LARGE_TABLE 2000
 #define CHUNK_SIZE (64 * 1024)
+/* How much of a table libmount is given at a time. It makes twenty blocks of a line, a kilobyte in
+ * all, which the next piece uses again: memory never used before costs more than the parsing. */
+#define PIECE_SIZE (64 * 1024)
 #define DELETED_SUFFIX " (deleted)"
 
 /* A line that cannot be read may be a filesystem that would be left out: no plan without it. */
@@ -29,18 +35,16 @@ static int refuse_line(struct libmnt_table *table, const char *filename, int lin
 	return -EINVAL;
 }
 
-/* @stream: (nullable): %NULL reads the file @path */
-static bool parse_table(struct libmnt_table *parsed, FILE *stream, const char *path, GError **error)
+static bool parse_table(struct libmnt_table *parsed, FILE *stream, const char *name, GError **error)
 {
 	int rc;
 
 	mnt_table_set_parser_errcb(parsed, refuse_line);
-	rc = stream ? mnt_table_parse_stream(parsed, stream, path)
-		    : mnt_table_parse_file(parsed, path);
+	rc = mnt_table_parse_stream(parsed, stream, name);
 	if (rc == 0)
 		return true;
 	errno = rc < 0 ? -rc : EINVAL;
-	return sf_throw_errno(error, "read the mount table '%s'", path);
+	return sf_throw_errno(error, "read the mount table '%s'", name);
 }
 
 static char *keep(SfMounts *mounts, const char *text)
@@ -115,23 +119,46 @@ static void add_to_path(SfMounts *mounts, SfMount *mount)
 	g_hash_table_replace(mounts->by_path, mount->path, mount);
 }
 
-static bool copy_table(SfMounts *mounts, struct libmnt_table *parsed, GError **error)
+static bool copy_table(SfMounts *mounts, struct libmnt_table *parsed, const char *name,
+		       GError **error)
 {
 	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	bool is_right = true;
+	SfMount *block;
 	struct libmnt_fs *fs;
-	guint n = 0;
 
 	if (!iter)
 		return sf_throw(error, "no memory for the mount table");
-	mounts->table = g_new0(SfMount, mnt_table_get_nents(parsed) + 1);
-	while (mnt_table_next_fs(parsed, iter, &fs) == 0)
-		add_mount(mounts, &mounts->table[n++], fs);
+	block = g_new0(SfMount, mnt_table_get_nents(parsed) + 1);
+	g_ptr_array_add(mounts->blocks, block);
+	while (is_right && mnt_table_next_fs(parsed, iter, &fs) == 0) {
+		/* By its first line libmount judges what kind of file it is. */
+		is_right = mnt_fs_is_kernel(fs);
+		add_mount(mounts, block++, fs);
+	}
 	mnt_free_iter(iter);
+	return is_right || sf_throw(error, "the mount table '%s' is damaged", name);
+}
 
-	sf_visibility_mark(mounts->table, n);
-	for (guint i = 0; i < n; i++)
-		add_to_path(mounts, &mounts->table[i]);
-	return true;
+/* @lines: whole ones */
+static bool add_lines(SfMounts *mounts, char *lines, size_t length, const char *name,
+		      GError **error)
+{
+	FILE *stream = fmemopen(lines, length, "r");
+	struct libmnt_table *parsed;
+	bool done;
+
+	if (!stream)
+		return sf_throw_errno(error, "read the mount table '%s'", name);
+	parsed = mnt_new_table();
+	if (!parsed)
+		done = sf_throw(error, "no memory for the mount table");
+	else
+		done = parse_table(parsed, stream, name, error) &&
+		       copy_table(mounts, parsed, name, error);
+	mnt_unref_table(parsed);
+	fclose(stream);
+	return done;
 }
 
 static SfMounts *mounts_new(void)
@@ -142,42 +169,59 @@ static SfMounts *mounts_new(void)
 	mounts->mounts = g_ptr_array_new();
 	mounts->by_device = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, free_list);
 	mounts->by_path = g_hash_table_new(g_str_hash, g_str_equal);
+	mounts->blocks = g_ptr_array_new_with_free_func(g_free);
 	mounts->strings = g_string_chunk_new(CHUNK_SIZE);
 	return mounts;
 }
 
-static SfMounts *mounts_read(FILE *stream, const char *path, GError **error)
+static void finish_reading(SfMounts *mounts)
 {
-	g_autoptr(SfMounts) mounts = mounts_new();
-	struct libmnt_table *parsed = mnt_new_table();
-	bool done;
-
-	if (!parsed) {
-		sf_throw(error, "no memory for the mount table");
-		return NULL;
-	}
-	done = parse_table(parsed, stream, path, error) && copy_table(mounts, parsed, error);
-	mnt_unref_table(parsed);
-	return done ? g_steal_pointer(&mounts) : NULL;
+	sf_visibility_mark(mounts->mounts);
+	for (guint i = 0; i < mounts->mounts->len; i++)
+		add_to_path(mounts, g_ptr_array_index(mounts->mounts, i));
 }
 
-SfMounts *sf_mounts_read(const char *path, GError **error)
+/* The length of as many whole lines as fit in a piece; of one, where that is longer. */
+static size_t measure_piece(const char *text, size_t length)
 {
-	return mounts_read(NULL, path, error);
+	const char *end = NULL;
+
+	if (length > PIECE_SIZE) {
+		end = memrchr(text, '\n', PIECE_SIZE);
+		if (!end)
+			end = memchr(text, '\n', length);
+	}
+	return end ? (size_t)(end + 1 - text) : length;
 }
 
 SfMounts *sf_mounts_parse(char *text, size_t length, const char *name, GError **error)
 {
-	FILE *stream = fmemopen(text, length, "r");
-	SfMounts *mounts;
+	g_autoptr(SfMounts) mounts = mounts_new();
 
-	if (!stream) {
-		sf_throw_errno(error, "read the mount table '%s'", name);
-		return NULL;
+	while (length > 0) {
+		size_t piece = measure_piece(text, length);
+
+		if (!add_lines(mounts, text, piece, name, error))
+			return NULL;
+		text += piece;
+		length -= piece;
 	}
-	mounts = mounts_read(stream, name, error);
-	fclose(stream);
-	return mounts;
+	finish_reading(mounts);
+	return g_steal_pointer(&mounts);
+}
+
+SfMounts *sf_mounts_read(const char *path, GError **error)
+{
+	g_autoptr(GByteArray) text = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		text = sf_table_text_read_own(fd);
+	if (!text)
+		sf_throw_errno(error, "read the mount table '%s'", path);
+	if (fd >= 0)
+		close(fd);
+	return text ? sf_mounts_parse((char *)text->data, text->len, path, error) : NULL;
 }
 
 void sf_mounts_free(SfMounts *mounts)
@@ -191,7 +235,7 @@ void sf_mounts_free(SfMounts *mounts)
 	g_hash_table_unref(mounts->by_path);
 	g_ptr_array_unref(mounts->mounts);
 	sf_namespaces_free(mounts->others);
-	g_free(mounts->table);
+	g_ptr_array_unref(mounts->blocks);
 	g_string_chunk_free(mounts->strings);
 	g_free(mounts);
 	if (is_large)

@@ -49,7 +49,7 @@ typedef struct {
 	GPtrArray *mounts;     /* of SfMount */
 	GHashTable *by_device; /* SfDevice* -> GPtrArray of SfMount (not owned), in table order */
 	GHashTable *by_path;   /* path -> the last SfMount there; the others by @same_path */
-	SfMount *table;        /* what @mounts points into */
+	GPtrArray *blocks;     /* of SfMount[]: what @mounts points into */
 	GStringChunk *strings; /* and the text of all of them */
 	SfNamespaces *others;  /* (nullable): whose mounts the appended ones are */
 } SfMounts;

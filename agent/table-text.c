@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Owns the first look at another namespace's table, as text: a machine with hundreds of containers
- * and services has as many tables, each as long as the own one. Called by namespaces.
+ * Owns the reading of a table's text, and the first look at another namespace's: a machine with
+ * hundreds of containers and services has as many tables, each as long as the own one. Called by
+ * mounts and namespaces.
  */
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,13 +15,16 @@
 #include "agent/table-text.h"
 
 #define MAX_TEXT (64 << 20)
+#define MAX_OWN_TEXT (512 << 20)
+/* How often a table is read that changes meanwhile. */
+#define MAX_READINGS 5
 #define STEP (64 * 1024)
 
-GByteArray *sf_table_text_read(int fd)
+static GByteArray *read_text(int fd, guint max)
 {
 	g_autoptr(GByteArray) text = g_byte_array_new();
 
-	while (text->len < MAX_TEXT) {
+	while (text->len < max) {
 		guint length = text->len;
 		ssize_t n;
 
@@ -33,6 +38,31 @@ GByteArray *sf_table_text_read(int fd)
 	}
 	errno = EFBIG;
 	return NULL;
+}
+
+GByteArray *sf_table_text_read(int fd)
+{
+	return read_text(fd, MAX_TEXT);
+}
+
+static bool has_changed(int fd)
+{
+	struct pollfd polled = {.fd = fd, .events = POLLPRI};
+
+	return poll(&polled, 1, 0) != 0;
+}
+
+GByteArray *sf_table_text_read_own(int fd)
+{
+	GByteArray *text = read_text(fd, MAX_OWN_TEXT);
+
+	for (int i = 1; text && i < MAX_READINGS && has_changed(fd); i++) {
+		if (lseek(fd, 0, SEEK_SET) != 0)
+			break;
+		g_byte_array_unref(text);
+		text = read_text(fd, MAX_OWN_TEXT);
+	}
+	return text;
 }
 
 bool sf_table_text_is_kind_of_interest(SfFsKind kind)

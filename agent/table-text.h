@@ -10,6 +10,11 @@
  * errno. */
 GByteArray *sf_table_text_read(int fd);
 
+/* The same for the own table, at most 512 MB. Read again, a few times, where the kernel says
+ * (poll(2)) that it changed meanwhile: before Linux 5.8 a mount may be left out that stands behind
+ * one that goes. */
+GByteArray *sf_table_text_read_own(int fd);
+
 /* What another namespace's table holds, at a glance. */
 typedef struct {
 	bool is_of_interest;  /* a superblock on a disk or behind a network that the own table does

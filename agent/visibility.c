@@ -68,21 +68,25 @@ static bool path_is_below(const char *path, const char *folder)
 	return path[length] == '/' || (length == 1 && path[1] != '\0');
 }
 
-static void find_parents(Tree *tree, SfMount *table)
+static void find_parents(Tree *tree, const GPtrArray *mounts)
 {
 	g_autoptr(GHashTable) by_id = g_hash_table_new(NULL, NULL);
 
-	for (guint i = 0; i < tree->n; i++)
-		g_hash_table_insert(by_id, GINT_TO_POINTER(table[i].id), &tree->nodes[i]);
 	for (guint i = 0; i < tree->n; i++) {
-		Node *node = &tree->nodes[i];
-		Node *parent = g_hash_table_lookup(by_id, GINT_TO_POINTER(table[i].parent));
+		const SfMount *mount = g_ptr_array_index(mounts, i);
 
-		*node = (Node){.mount = &table[i], .index = i, .parent_id = NO_PARENT};
+		g_hash_table_insert(by_id, GINT_TO_POINTER(mount->id), &tree->nodes[i]);
+	}
+	for (guint i = 0; i < tree->n; i++) {
+		SfMount *mount = g_ptr_array_index(mounts, i);
+		Node *node = &tree->nodes[i];
+		Node *parent = g_hash_table_lookup(by_id, GINT_TO_POINTER(mount->parent));
+
+		*node = (Node){.mount = mount, .index = i, .parent_id = NO_PARENT};
 		node->parent = tree->n;
 		if (parent && parent != node) {
 			node->parent = parent - tree->nodes;
-			node->parent_id = table[i].parent;
+			node->parent_id = mount->parent;
 		}
 	}
 }
@@ -165,13 +169,14 @@ static void reach(Tree *tree, guint index, GArray *climbed)
 		settle(tree, &tree->nodes[g_array_index(climbed, guint, i - 1)]);
 }
 
-void sf_visibility_mark(SfMount *table, guint n)
+void sf_visibility_mark(const GPtrArray *mounts)
 {
+	guint n = mounts->len;
 	g_autofree Node *nodes = g_new0(Node, n + 1);
 	g_autoptr(GArray) climbed = g_array_new(FALSE, FALSE, sizeof(guint));
 	Tree tree = {.nodes = nodes, .n = n};
 
-	find_parents(&tree, table);
+	find_parents(&tree, mounts);
 	hide_above_root(&tree);
 	set_above_root_aside(&tree);
 	hide_behind_siblings(&tree);
@@ -187,5 +192,5 @@ void sf_visibility_mark(SfMount *table, guint n)
 			nodes[node->parent].has_cover = true;
 	}
 	for (guint i = 0; i < n; i++)
-		table[i].visible = nodes[i].state == REACHED && !nodes[i].has_cover;
+		nodes[i].mount->visible = nodes[i].state == REACHED && !nodes[i].has_cover;
 }

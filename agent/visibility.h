@@ -5,9 +5,9 @@
 
 /**
  * sf_visibility_mark:
- * @table: @n mounts, in table order
+ * @mounts: of SfMount, in table order
  *
  * Works out @visible, @is_behind_remote and @is_behind_autofs from ids, parents and paths.
  * O(n log n) at worst, and a damaged table (parents in a ring, an id twice) does no harm.
  */
-void sf_visibility_mark(SfMount *table, guint n);
+void sf_visibility_mark(const GPtrArray *mounts);

@@ -234,6 +234,14 @@ static void check_large(guint n)
 		visible += ((SfMount *)g_ptr_array_index(mounts->mounts, i))->visible;
 	g_assert_cmpuint(visible, ==, n + 2 - n / 100);
 	g_assert_cmpuint(sf_mounts_of_device(mounts, SF_DEVICE(8, 1))->len, ==, n + 1);
+	/* None is cut in two where one piece of the table ends and the next begins. */
+	for (guint i = 0; i < n; i++) {
+		const SfMount *mount = g_ptr_array_index(mounts->mounts, i + 2);
+		g_autofree char *subtree = g_strdup_printf("/vol/%u", i);
+
+		g_assert_cmpint(mount->id, ==, 1000 + i);
+		g_assert_cmpstr(mount->subtree, ==, subtree);
+	}
 }
 
 static void test_large(void)
@@ -241,6 +249,20 @@ static void test_large(void)
 	check_large(1000);
 	check_large(10000);
 	check_large(50000);
+}
+
+/* By the first line that it sees libmount judges what kind of table this is; the second of these
+ * is one of /etc/fstab, and comes first in its piece. */
+static void test_damaged_behind_long_line(void)
+{
+	g_autofree char *name = g_strnfill(100000, 'n');
+	g_autofree char *good = g_strdup_printf("20 1 8:1 / /%s rw - ext4 /dev/sda1 rw\n", name);
+	g_autofree char *text = g_strconcat(good, "x /a ext4 rw\n", NULL);
+	g_autoptr(FakeMachine) machine = fake_machine_new(text);
+	g_autoptr(SfMounts) mounts = read_table(good);
+
+	g_assert_cmpuint(strlen(find_id(mounts, 20)->path), ==, 100001);
+	g_assert_null(sf_mounts_read(machine->mountinfo, NULL));
 }
 
 /* Each mount over the one before: a climb that recursion would not survive. */
@@ -271,6 +293,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mounts/dangers", test_dangers);
 	g_test_add_func("/mounts/called-deleted", test_called_deleted);
 	g_test_add_func("/mounts/large", test_large);
+	g_test_add_func("/mounts/damaged-behind-long-line", test_damaged_behind_long_line);
 	g_test_add_func("/mounts/tall", test_tall);
 	return g_test_run();
 }
