@@ -27,6 +27,7 @@ typedef struct {
 	SfErrands *errands;
 	SfExecs *execs;
 	SfFiles *files;
+	SfFsinfoCache *fsinfo_cache;
 	SfContext context;
 	bool may_run_hooks;
 	GError *trouble;
@@ -42,6 +43,7 @@ static void agent_clear(Agent *agent)
 	sf_errands_free(agent->errands);
 	sf_execs_free(agent->execs);
 	sf_files_free(agent->files);
+	sf_fsinfo_cache_free(agent->fsinfo_cache);
 	sf_dispatch_free(agent->dispatch);
 	g_clear_pointer(&agent->loop, g_main_loop_unref);
 	g_clear_error(&agent->trouble);
@@ -149,8 +151,9 @@ static void open_dispatch(Agent *agent, const SfConfig *config)
 	agent->errands = sf_errands_new();
 	agent->execs = sf_execs_new();
 	agent->files = sf_files_new(agent->errands);
-	agent->context = (SfContext){agent->dispatch, agent->session, agent->errands, agent->execs,
-				     agent->files};
+	agent->fsinfo_cache = sf_fsinfo_cache_new(SF_FSINFO_CACHE_SECONDS);
+	agent->context = (SfContext){agent->dispatch, agent->session, agent->errands,
+				     agent->execs,    agent->files,   agent->fsinfo_cache};
 }
 
 /* A descriptor per filesystem, per device and per client. */

@@ -104,13 +104,16 @@ static void end_call(SfCall *call, GBytes *reply)
 		call_free(call);
 }
 
+/* @line: (transfer full) */
 static GBytes *reply_bytes(char *line, bool is_delimited)
 {
-	g_autofree char *text = line;
-	GString *reply = g_string_new(is_delimited ? "\xff" : "");
+	char *delimited;
 
-	g_string_append(reply, text);
-	return g_string_free_to_bytes(reply);
+	if (!is_delimited)
+		return g_bytes_new_take(line, strlen(line));
+	delimited = g_strconcat("\xff", line, NULL);
+	g_free(line);
+	return g_bytes_new_take(delimited, strlen(delimited));
 }
 
 /* The host's own words, bounded as its request was: they do not count. */

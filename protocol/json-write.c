@@ -34,7 +34,7 @@ static gunichar next_code_point(const char **at)
 	return code;
 }
 
-static void write_string(GString *out, const char *string)
+void sf_json_write_string(GString *out, const char *string)
 {
 	static const char special[] = "\"\\\b\f\n\r\t";
 	static const char letters[] = "\"\\bfnrt";
@@ -83,7 +83,7 @@ static void write_scalar(GString *out, JsonNode *node)
 {
 	switch (json_node_get_value_type(node)) {
 	case G_TYPE_STRING:
-		write_string(out, json_node_get_string(node));
+		sf_json_write_string(out, json_node_get_string(node));
 		break;
 	case G_TYPE_BOOLEAN:
 		g_string_append(out, json_node_get_boolean(node) ? "true" : "false");
@@ -123,7 +123,7 @@ static void write_object(GString *out, JsonObject *object)
 		if (!is_first)
 			g_string_append(out, ", ");
 		is_first = false;
-		write_string(out, name);
+		sf_json_write_string(out, name);
 		g_string_append(out, ": ");
 		sf_json_write(out, value);
 	}

@@ -37,6 +37,8 @@ SfRequest *sf_request_parse(const char *text, JsonNode **out_id,
  * are no UTF-8 become U+FFFD.
  */
 void sf_json_write(GString *out, JsonNode *node);
+/* The same for a string, with its quotes. */
+void sf_json_write_string(GString *out, const char *string);
 
 /* The reply line to a request, newline included: {"return": …} with @id (nullable) behind it.
  * @result (nullable): %NULL: an empty object. Takes nothing. */

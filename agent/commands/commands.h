@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "agent/commands/fsinfo-cache.h"
 #include "agent/dispatch.h"
 #include "agent/errand.h"
 #include "agent/execs.h"
@@ -14,6 +15,7 @@ typedef struct {
 	SfErrands *errands;
 	SfExecs *execs;
 	SfFiles *files;
+	SfFsinfoCache *fsinfo_cache;
 } SfContext;
 
 /* A call that the session answers later. Whoever answers frees it with g_free(). */

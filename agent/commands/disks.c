@@ -179,18 +179,21 @@ static void on_asked(const GByteArray *output, bool is_whole, gpointer user_data
 
 static void run_fsinfo(SfCall *call, const SfArguments *arguments, gpointer user_data)
 {
+	SfContext *context = user_data;
+	const SfPlanSource *source = source_of(context);
 	g_autoptr(GError) error = NULL;
-	SfFsinfo *info = sf_fsinfo_new(source_of(user_data), UDEV, &error);
+	g_autoptr(SfFsinfoTable) table =
+		sf_fsinfo_cache_get(context->fsinfo_cache, source->mountinfo, &error);
 	Asking *asking;
 
-	if (!info) {
+	if (!table) {
 		sf_call_fail(call, error);
 		return;
 	}
 	asking = g_new0(Asking, 1);
 	asking->call = call;
-	asking->errands = ((SfContext *)user_data)->errands;
-	asking->info = info;
+	asking->errands = context->errands;
+	asking->info = sf_fsinfo_new(table, source, UDEV);
 	sf_errand_start(asking->errands, ask_filesystems, asking, TIMEOUT_MS, on_asked, asking);
 }
 

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <stdint.h>
 
+#include "agent/commands/fsinfo-table.h"
 #include "agent/plan.h"
 
 /* The filesystems of guest-get-fsinfo's answer. */
@@ -14,9 +15,8 @@ typedef struct {
 	uint64_t used, total, total_privileged;
 } SfFsinfoSpace;
 
-/* (transfer full) (nullable): everything but how full they are. @udev: such as "/run/udev/data". */
-SfFsinfo *sf_fsinfo_new(const SfPlanSource *source, const char *udev,
-			GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* (transfer full): everything but how full they are. @udev: such as "/run/udev/data". */
+SfFsinfo *sf_fsinfo_new(SfFsinfoTable *table, const SfPlanSource *source, const char *udev);
 void sf_fsinfo_free(SfFsinfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfFsinfo, sf_fsinfo_free)
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Disks' places by sysfs, and what guest-get-fsinfo and guest-get-disks make of them. */
+/* Disks' places by sysfs, and what guest-get-disks makes of them. */
 #include "config.h"
 
 #include "agent/commands/disks.h"
-#include "agent/commands/fsinfo.h"
 #include "agent/disk-address.h"
 #include "protocol/message.h"
 #include "qa/unit/fake-machine.h"
@@ -177,127 +176,6 @@ static void test_disks(void)
 		"{\"name\": \"/dev/vda1\", \"partition\": true, \"dependencies\": [\"/dev/vda\"]}]");
 }
 
-#define TABLE                                                        \
-	"20 1 253:1 / / rw - ext4 /dev/vda1 rw\n"                    \
-	"21 20 0:6 / /dev rw - devtmpfs devtmpfs rw\n"               \
-	"22 20 252:0 / /lv rw - xfs /dev/mapper/vg-lv rw\n"          \
-	"23 20 7:0 / /loop rw - ext4 /dev/loop0 rw\n"                \
-	"24 20 253:1 /srv /a\\040bind rw - ext4 /dev/vda1 rw\n"      \
-	"25 20 0:50 / /nfs rw - nfs4 server:/x rw\n"                 \
-	"26 25 253:16 / /nfs/behind rw - ext4 /dev/vdb rw\n"         \
-	"27 20 253:16 / /front rw - ext4 /dev/vdb rw\n"              \
-	"28 20 0:60 / /tree rw - btrfs /dev/vdc rw\n"                \
-	"29 20 0:61 / /union rw - overlay overlay rw,upperdir=/up\n" \
-	"30 20 253:64 / /hidden rw - ext4 /dev/vde rw\n"             \
-	"31 20 0:62 / /hidden rw - tmpfs tmpfs rw\n"
-
-static FakeMachine *full_machine(void)
-{
-	FakeMachine *machine = fake_machine_new(TABLE);
-
-	fake_machine_disk(machine, "vda", "253:0", PCI "04.0/virtio1");
-	fake_machine_partition(machine, "vda", "vda1", "253:1");
-	fake_machine_disk(machine, "vdb", "253:16", PCI "05.0/virtio2");
-	fake_machine_disk(machine, "vdc", "253:32", PCI "06.0/virtio3");
-	fake_machine_disk(machine, "vdd", "253:48", PCI "07.0/virtio4");
-	fake_machine_disk(machine, "vde", "253:64", PCI "08.0/virtio5");
-	fake_machine_disk(machine, "md0", "9:0", "virtual");
-	fake_machine_slave(machine, "md0", "vdb");
-	fake_machine_slave(machine, "md0", "vdc");
-	fake_machine_disk(machine, "dm-0", "252:0", "virtual");
-	fake_machine_slave(machine, "dm-0", "md0");
-	fake_machine_slave(machine, "dm-0", "vdb");
-	fake_machine_loop(machine, "loop0", "7:0", "/lv/image");
-	fake_machine_btrfs(machine, "6a7f", "vdc");
-	fake_machine_btrfs(machine, "6a7f", "vdd");
-	return machine;
-}
-
-/* The entry of a mount point, or NULL. */
-static JsonObject *find_entry(JsonArray *entries, const char *mountpoint)
-{
-	for (guint i = 0; i < json_array_get_length(entries); i++) {
-		JsonObject *entry = json_array_get_object_element(entries, i);
-
-		if (g_str_equal(json_object_get_string_member(entry, "mountpoint"), mountpoint))
-			return entry;
-	}
-	return NULL;
-}
-
-static void assert_entry(JsonArray *entries, const char *mountpoint, const char *name,
-			 const char *type, const char *nodes)
-{
-	JsonObject *entry = find_entry(entries, mountpoint);
-	g_autoptr(GString) found = g_string_new(NULL);
-	JsonArray *disks;
-
-	g_assert_nonnull(entry);
-	g_assert_cmpstr(json_object_get_string_member(entry, "name"), ==, name);
-	g_assert_cmpstr(json_object_get_string_member(entry, "type"), ==, type);
-	disks = json_object_get_array_member(entry, "disk");
-	for (guint i = 0; i < json_array_get_length(disks); i++)
-		g_string_append_printf(found, "%s ",
-				       json_object_get_string_member(
-					       json_array_get_object_element(disks, i), "dev"));
-	g_assert_cmpstr(found->str, ==, nodes);
-}
-
-static JsonNode *write_and_read(const SfFsinfo *info)
-{
-	g_autofree char *text = sf_fsinfo_write(info);
-	g_autoptr(GError) error = NULL;
-	JsonNode *node = json_from_string(text, &error);
-
-	g_assert_no_error(error);
-	return node;
-}
-
-static void test_fsinfo(void)
-{
-	g_autoptr(FakeMachine) machine = full_machine();
-	g_autoptr(GError) error = NULL;
-	g_autoptr(SfFsinfo) info = sf_fsinfo_new(&machine->source, "/nonexistent", &error);
-	g_autoptr(JsonNode) node = NULL;
-	JsonArray *entries;
-
-	g_assert_no_error(error);
-	node = write_and_read(info);
-	entries = json_node_get_array(node);
-	g_assert_cmpuint(json_array_get_length(entries), ==, 8);
-	assert_entry(entries, "/", "vda1", "ext4", "/dev/vda1 ");
-	assert_entry(entries, "/a bind", "vda1", "ext4", "/dev/vda1 ");
-	/* Each disk once, however many ways lead to it. */
-	assert_entry(entries, "/lv", "dm-0", "xfs", "/dev/vdb /dev/vdc ");
-	assert_entry(entries, "/loop", "loop0", "ext4", "/dev/vdb /dev/vdc ");
-	assert_entry(entries, "/tree", "vdc", "btrfs", "/dev/vdc /dev/vdd ");
-	assert_entry(entries, "/nfs/behind", "vdb", "ext4", "/dev/vdb ");
-	assert_entry(entries, "/hidden", "vde", "ext4", "/dev/vde ");
-}
-
-static void test_space(void)
-{
-	g_autoptr(FakeMachine) machine = full_machine();
-	g_autoptr(SfFsinfo) info = sf_fsinfo_new(&machine->source, "/nonexistent", NULL);
-	static const char *const paths[] = {"/a bind", "/lv", "/loop", "/front", "/tree", NULL};
-	SfFsinfoSpace space = {1, 2, 3};
-	g_autoptr(JsonNode) node = NULL;
-	JsonObject *entry;
-
-	g_assert_cmpuint(sf_fsinfo_paths(info)->len, ==, G_N_ELEMENTS(paths));
-	/* A way that leads past no other machine, and none for what is covered. */
-	for (size_t i = 1; i < G_N_ELEMENTS(paths); i++)
-		g_assert_cmpstr(g_ptr_array_index(sf_fsinfo_paths(info), i), ==, paths[i]);
-	sf_fsinfo_set_space(info, 3, &space);
-	node = write_and_read(info);
-	entry = find_entry(json_node_get_array(node), "/nfs/behind");
-	g_assert_cmpint(json_object_get_int_member(entry, "used-bytes"), ==, 1);
-	g_assert_cmpint(json_object_get_int_member(entry, "total-bytes"), ==, 2);
-	g_assert_cmpint(json_object_get_int_member(entry, "total-bytes-privileged"), ==, 3);
-	entry = find_entry(json_node_get_array(node), "/lv");
-	g_assert_false(json_object_has_member(entry, "used-bytes"));
-}
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -306,7 +184,5 @@ int main(int argc, char **argv)
 	g_test_add_func("/disks/nvme-subsystem", test_nvme_subsystem);
 	g_test_add_func("/disks/serials", test_serials);
 	g_test_add_func("/disks/disks", test_disks);
-	g_test_add_func("/disks/fsinfo", test_fsinfo);
-	g_test_add_func("/disks/space", test_space);
 	return g_test_run();
 }

@@ -97,7 +97,9 @@ class AgentPort:
     def read_line(self, timeout=60):
         """One line without its newline; what came before a 0xFF is kept as it is."""
         deadline = time.monotonic() + timeout
-        while b"\n" not in self.buffer:
+        searched = 0
+        while self.buffer.find(b"\n", searched) < 0:
+            searched = len(self.buffer)  # a line may have megabytes, and comes in small pieces
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Timeout(f"no line within {timeout} s; came so far: {self.buffer[:200]!r}")
