@@ -6,6 +6,7 @@ import time
 
 from agents import QemuGa, Snapfreeze
 from guest import PORTS
+from ports import AgentError
 
 SETTLE_SECONDS = 1.5
 THEIRS, OURS = "qemu-ga", "snapfreeze"
@@ -85,6 +86,19 @@ class Turn:
     def call(self, command, timeout=600):
         """How long the host waits for the answer, in ms, and the answer."""
         return milliseconds(self.agent.call, command, timeout)
+
+    def line_ms(self, command, timeout=600):
+        """How long the host waits for the last byte of the answer; what it makes of megabytes is no agent's time."""
+        port = self.agent.port
+        port.open()
+
+        def ask():
+            port.send({"execute": command})
+            return port.read_line(timeout)
+        took, line = milliseconds(ask)
+        if not line.startswith(b'{"return"'):
+            raise AgentError({"desc": line[:200]})
+        return took
 
     def freeze(self):
         """In ms: what the host waits, and ours by its parts: {"plan", "flush", "freeze"}."""

@@ -16,6 +16,7 @@ class Sizes:
     freezes: int = 2  # in each turn
     wake_seconds: int = 60
     mounts: tuple = (2000, 10000)
+    calls: int = 3  # of guest-get-fsinfo, behind the first one
     curve: tuple = (1000, 10000, 50000)
     dirty_mib: int = 500
     endless_mib: int = 1024  # the size of each endless writer's file: more than can be dirty on its disk
