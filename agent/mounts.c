@@ -184,13 +184,12 @@ static void finish_reading(SfMounts *mounts)
 /* The length of as many whole lines as fit in a piece; of one, where that is longer. */
 static size_t measure_piece(const char *text, size_t length)
 {
-	const char *end = NULL;
+	const char *end = memrchr(text, '\n', MIN(length, PIECE_SIZE));
 
-	if (length > PIECE_SIZE) {
-		end = memrchr(text, '\n', PIECE_SIZE);
-		if (!end)
-			end = memchr(text, '\n', length);
-	}
+	if (length <= PIECE_SIZE)
+		return length;
+	if (!end)
+		end = memchr(text, '\n', length);
 	return end ? (size_t)(end + 1 - text) : length;
 }
 
