@@ -1,194 +1,111 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Owns what is watched while a snapshot is taken. Its invariant: it adds a reason for all that it
- * can see, and never takes one away. Called by preparation and session.
+ * Owns what is watched while a snapshot is taken: the write counters here, the mount tables in the
+ * scout. Its invariant: it adds a reason for all that it can see or could not look at, and never
+ * takes one away. Called by preparation and session.
  */
 #include "config.h"
 
 #include <errno.h>
-#include <libmount.h>
-#include <poll.h>
 
 #include "agent/counters.h"
 #include "agent/evidence.h"
-#include "agent/left-out.h"
-#include "agent/superblocks.h"
-#include "agent/target.h"
-#include "protocol/error.h"
+
+/* Writers stand still meanwhile, and a host waits for its answer. */
+#define LOOK_TIMEOUT_MS 10000
 
 struct SfEvidence {
 	const SfPlanSource *source;
-	struct libmnt_monitor *monitor;
-	int monitor_fd;
+	SfScout *scout;
 	SfCounters *counters;
-	SfMounts *now;    /* (nullable): the plan's, until they were read again */
-	GHashTable *held; /* set of char*: superblocks that stay what they are, being open */
 	GArray *before;
+	SfOutcome *outcome; /* of the look under way */
+	SfEvidenceDone done;
+	gpointer user_data;
 };
 
-static bool watch_table(SfEvidence *evidence, GError **error)
+SfEvidence *sf_evidence_new(const SfPlanSource *source, const char *const *mountpoints,
+			    GError **error)
 {
-	evidence->monitor = mnt_new_monitor();
-	if (!evidence->monitor || mnt_monitor_enable_kernel(evidence->monitor, 1) < 0)
-		return sf_throw(error, "cannot watch the mount table");
-	evidence->monitor_fd = mnt_monitor_get_fd(evidence->monitor);
-	if (evidence->monitor_fd < 0)
-		return sf_throw(error, "cannot watch the mount table");
-	return true;
-}
+	SfScout *scout = sf_scout_start(source, mountpoints, NULL, error);
+	SfEvidence *evidence;
 
-SfEvidence *sf_evidence_new(const SfPlanSource *source, GError **error)
-{
-	g_autoptr(SfEvidence) evidence = g_new0(SfEvidence, 1);
-
+	if (!scout)
+		return NULL;
+	evidence = g_new0(SfEvidence, 1);
 	evidence->source = source;
-	return watch_table(evidence, error) ? g_steal_pointer(&evidence) : NULL;
+	evidence->scout = scout;
+	return evidence;
 }
 
 void sf_evidence_free(SfEvidence *evidence)
 {
 	if (!evidence)
 		return;
-	if (evidence->monitor)
-		mnt_unref_monitor(evidence->monitor);
-	sf_mounts_free(evidence->now);
+	sf_scout_free(evidence->scout);
 	sf_counters_free(evidence->counters);
-	g_clear_pointer(&evidence->held, g_hash_table_unref);
 	g_clear_pointer(&evidence->before, g_array_unref);
 	g_free(evidence);
 }
 
-bool sf_evidence_table_changed(SfEvidence *evidence, const SfMounts *mounts, SfWhichProcesses which)
+SfScout *sf_evidence_scout(SfEvidence *evidence)
 {
-	struct pollfd polled = {.fd = evidence->monitor_fd, .events = POLLIN};
-	bool others_changed = mounts && sf_namespaces_have_changed(mounts, which);
-
-	if (poll(&polled, 1, 0) != 1)
-		return others_changed;
-	mnt_monitor_event_cleanup(evidence->monitor);
-	return true;
+	return evidence->scout;
 }
 
 bool sf_evidence_open(SfEvidence *evidence, const SfPlan *plan, GError **error)
 {
-	g_clear_pointer(&evidence->held, g_hash_table_unref);
-	evidence->held = sf_superblocks_find_held(evidence->source, plan);
 	evidence->counters = sf_counters_open(plan, evidence->source->sys, error);
 	return evidence->counters != NULL;
 }
 
-/* Of keys that lie in the plan. */
-static GHashTable *collect_devices(const SfPlan *plan)
+static void blame_reasons(SfOutcome *outcome, GVariant *reasons)
 {
-	GHashTable *devices = g_hash_table_new(g_int64_hash, g_int64_equal);
+	for (gsize i = 0; i < g_variant_n_children(reasons); i++) {
+		const char *reason;
 
-	for (guint i = 0; i < plan->targets->len; i++) {
-		SfTarget *target = g_ptr_array_index(plan->targets, i);
-
-		g_hash_table_add(devices, &target->device);
-	}
-	return devices;
-}
-
-static void blame_unfrozen(const SfMount *mount, SfOutcome *outcome)
-{
-	g_autofree char *name = sf_target_spell(mount->space, mount->path);
-
-	sf_outcome_blame(outcome, "'%s' (%s) is writable and was not frozen", name, mount->fstype);
-}
-
-static bool is_left_out(const SfPlanSource *source, const GPtrArray *superblock)
-{
-	SfLeftOutReason reason;
-
-	/* What the own namespace does not show counts, for as little as it is frozen. */
-	return sf_left_out_find_reason(source, superblock, &reason) &&
-	       reason != SF_LEFT_OUT_NAMESPACE;
-}
-
-/* What a plan made now would freeze and the one that was made does not. No plan is made: what has
- * been covered since has no path that leads to it, and is frozen all the same. */
-static void blame_unplanned(const SfPlanSource *source, const SfMounts *mounts, const SfPlan *plan,
-			    SfOutcome *outcome)
-{
-	g_autoptr(GHashTable) planned = collect_devices(plan);
-
-	for (guint i = 0; i < mounts->mounts->len; i++) {
-		const SfMount *mount = g_ptr_array_index(mounts->mounts, i);
-		const GPtrArray *superblock = sf_mounts_of_device(mounts, mount->device);
-
-		if (g_ptr_array_index(superblock, 0) == mount &&
-		    !g_hash_table_contains(planned, &mount->device) &&
-		    !is_left_out(source, superblock))
-			blame_unfrozen(mount, outcome);
+		g_variant_get_child(reasons, i, "^&ay", &reason);
+		sf_outcome_blame(outcome, "%s", reason);
 	}
 }
 
-static void blame_unread(const SfMounts *mounts, SfOutcome *outcome)
+static void on_looked(GVariant *reasons, const GError *error, gpointer user_data)
 {
-	if (sf_namespaces_count_unread(mounts) > 0)
-		sf_outcome_blame(outcome, "mount tables of other processes could not be read");
-}
+	SfEvidence *evidence = user_data;
 
-static const SfMounts *latest_mounts(const SfEvidence *evidence, const SfPlan *plan)
-{
-	return evidence->now ? evidence->now : plan->mounts;
-}
-
-static void blame_changed_table(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
-{
-	g_autoptr(GError) error = NULL;
-	SfMounts *now;
-
-	/* Who named filesystems meant those, and no others. */
-	if (!plan->is_whole ||
-	    !sf_evidence_table_changed(evidence, latest_mounts(evidence, plan), SF_PROCESSES_NEW))
-		return;
-	now = sf_namespaces_read(evidence->source, &error);
-	if (!now) {
-		sf_outcome_blame(outcome, "the mount table changed and cannot be read: %s",
-				 error->message);
-		return;
-	}
-	blame_unplanned(evidence->source, now, plan, outcome);
-	sf_mounts_free(evidence->now);
-	evidence->now = now;
-}
-
-/* What the plan knew that it would not freeze, though nobody has excluded it by name. */
-static void blame_other_namespaces(const SfEvidence *evidence, const SfPlan *plan,
-				   SfOutcome *outcome)
-{
-	if (!plan->is_whole)
-		return;
-	if (evidence->source->own_namespace_only)
-		blame_unplanned(evidence->source, plan->mounts, plan, outcome);
+	if (error)
+		sf_outcome_blame(evidence->outcome, "%s", error->message);
 	else
-		blame_unread(plan->mounts, outcome);
+		blame_reasons(evidence->outcome, reasons);
+	evidence->done(evidence->user_data);
 }
 
-/* Unknown is what neither table has: one that was mounted since is in the table of now, and was
- * judged by it; one that was detached since was frozen all the same. */
-static void blame_hidden_superblocks(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
+static void look(SfEvidence *evidence, SfScoutQuestion question, SfOutcome *outcome,
+		 SfEvidenceDone done, gpointer user_data)
 {
-	const SfPlanSource *source = evidence->source;
+	evidence->outcome = outcome;
+	evidence->done = done;
+	evidence->user_data = user_data;
+	sf_scout_ask(evidence->scout, question, LOOK_TIMEOUT_MS, on_looked, evidence);
+}
 
-	if (!plan->is_whole)
-		return;
-	g_autoptr(GPtrArray) unknown =
-		sf_superblocks_find_unknown(source, plan->mounts, evidence->held);
-	if (unknown->len == 0)
-		return;
-	g_autoptr(SfMounts) now = sf_namespaces_read(source, NULL);
-	g_autoptr(GPtrArray) unknown_now =
-		now ? sf_superblocks_find_unknown(source, now, evidence->held) : NULL;
-	for (guint i = 0; i < unknown->len; i++) {
-		const char *name = g_ptr_array_index(unknown, i);
-		if (!unknown_now ||
-		    g_ptr_array_find_with_equal_func(unknown_now, name, g_str_equal, NULL))
-			sf_outcome_blame(outcome, "%s is mounted out of sight and was not frozen",
-					 name);
-	}
+void sf_evidence_take(SfEvidence *evidence, SfOutcome *outcome, SfEvidenceDone done,
+		      gpointer user_data)
+{
+	g_clear_pointer(&evidence->before, g_array_unref);
+	evidence->before = sf_counters_read(evidence->counters);
+	look(evidence, SF_SCOUT_AFTER_FREEZE, outcome, done, user_data);
+}
+
+void sf_evidence_look(SfEvidence *evidence, SfOutcome *outcome, SfEvidenceDone done,
+		      gpointer user_data)
+{
+	look(evidence, SF_SCOUT_BEFORE_THAW, outcome, done, user_data);
+}
+
+bool sf_evidence_is_looking(const SfEvidence *evidence)
+{
+	return sf_scout_is_asked(evidence->scout);
 }
 
 static void blame_foreign(const SfPlan *plan, const SfRecord *record, SfOutcome *outcome)
@@ -200,15 +117,6 @@ static void blame_foreign(const SfPlan *plan, const SfRecord *record, SfOutcome 
 					 "'%s' was frozen by somebody else, who may thaw it",
 					 target->name);
 	}
-}
-
-void sf_evidence_take(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome)
-{
-	g_clear_pointer(&evidence->before, g_array_unref);
-	evidence->before = sf_counters_read(evidence->counters);
-	blame_changed_table(evidence, plan, outcome);
-	blame_other_namespaces(evidence, plan, outcome);
-	blame_hidden_superblocks(evidence, plan, outcome);
 }
 
 static void blame_writes(SfEvidence *evidence, const SfPlan *plan, const SfRecord *record,
@@ -244,8 +152,6 @@ void sf_evidence_judge(SfEvidence *evidence, const SfPlan *plan, const SfRecord 
 {
 	blame_writes(evidence, plan, record, outcome);
 	blame_unwatched(evidence, plan, outcome);
-	blame_changed_table(evidence, plan, outcome);
-	blame_hidden_superblocks(evidence, plan, outcome);
 	blame_foreign(plan, record, outcome);
 }
 

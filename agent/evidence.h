@@ -4,42 +4,44 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#include "agent/namespaces.h"
 #include "agent/outcome.h"
 #include "agent/plan.h"
 #include "agent/record.h"
+#include "agent/scout.h"
 
 /**
- * SfEvidence: what is looked at before a snapshot is called consistent: whether the mount table
+ * SfEvidence: what is looked at before a snapshot is called consistent: whether the mount tables
  * changed, whether a writable superblock is there that was not planned, whether a device was
  * written while it was frozen, and what the thaw itself answered.
  */
 typedef struct SfEvidence SfEvidence;
 
-/* Starts to watch the mount table: call it before the table is read. @source must outlive it. */
-SfEvidence *sf_evidence_new(const SfPlanSource *source, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Starts the scout, which watches the mount tables from when it plans. */
+SfEvidence *sf_evidence_new(const SfPlanSource *source, const char *const *mountpoints,
+			    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Who waits is not called any more. */
 void sf_evidence_free(SfEvidence *evidence);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfEvidence, sf_evidence_free)
 
-/**
- * sf_evidence_table_changed:
- * @mounts: (nullable): what was read last
- *
- * Whether the own mount table may have changed since the last call, or since sf_evidence_new(); or
- * another namespace's, or which there are, since @mounts was read.
- */
-bool sf_evidence_table_changed(SfEvidence *evidence, const SfMounts *mounts,
-			       SfWhichProcesses which);
+/* (transfer none): to plan by, and to ask whether the plan is still true. */
+SfScout *sf_evidence_scout(SfEvidence *evidence);
 
 /* Opens the write counters of the plan's devices: while nothing is frozen. */
 bool sf_evidence_open(SfEvidence *evidence, const SfPlan *plan,
 		      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Right after the last FIFREEZE: remembers the counters. Surprises are added to @outcome's reasons.
- */
-void sf_evidence_take(SfEvidence *evidence, const SfPlan *plan, SfOutcome *outcome);
+typedef void (*SfEvidenceDone)(gpointer user_data);
 
-/* Right before the first FITHAW: what happened in between is added to @outcome's reasons. */
+/* Right after the last FIFREEZE: remembers the counters at once. Surprises are added to @outcome's
+ * reasons before @done is called, never before this returns. */
+void sf_evidence_take(SfEvidence *evidence, SfOutcome *outcome, SfEvidenceDone done,
+		      gpointer user_data);
+
+/* Before the thaw: the same of the tables. Not while one is under way. */
+void sf_evidence_look(SfEvidence *evidence, SfOutcome *outcome, SfEvidenceDone done,
+		      gpointer user_data);
+bool sf_evidence_is_looking(const SfEvidence *evidence);
+
+/* Right before the first FITHAW: what was written in between is added to @outcome's reasons. */
 void sf_evidence_judge(SfEvidence *evidence, const SfPlan *plan, const SfRecord *record,
 		       SfOutcome *outcome);
 

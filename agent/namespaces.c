@@ -47,6 +47,17 @@ static void namespace_clear(gpointer data)
 	g_free(space->command);
 }
 
+SfNamespace *sf_namespace_new(uint64_t inode, pid_t pid, const char *process, const char *command)
+{
+	SfNamespace *space = g_rc_box_new0(SfNamespace);
+
+	space->inode = inode;
+	space->pid = pid;
+	space->process = g_strdup(process);
+	space->command = g_strdup(command);
+	return space;
+}
+
 SfNamespace *sf_namespace_ref(const SfNamespace *space)
 {
 	return space ? g_rc_box_acquire((gpointer)space) : NULL;
@@ -122,15 +133,12 @@ static char *read_command(int folder)
 	return text ? g_strchomp(g_utf8_make_valid((char *)text->data, text->len)) : g_strdup("");
 }
 
-static SfNamespace *namespace_new(const char *proc, const SfSeenNamespace *seen, int folder)
+static SfNamespace *namespace_seen(const char *proc, const SfSeenNamespace *seen, int folder)
 {
-	SfNamespace *space = g_rc_box_new0(SfNamespace);
+	g_autofree char *process = g_strdup_printf("%s/%d", proc, (int)seen->pid);
+	g_autofree char *command = read_command(folder);
 
-	space->inode = seen->inode;
-	space->pid = seen->pid;
-	space->process = g_strdup_printf("%s/%d", proc, (int)seen->pid);
-	space->command = read_command(folder);
-	return space;
+	return sf_namespace_new(seen->inode, seen->pid, process, command);
 }
 
 typedef enum { TABLE_READ, TABLE_UNREADABLE, TABLE_PROCESS_ENDED } TableResult;
@@ -170,7 +178,7 @@ static TableResult read_table(SfNamespaces *namespaces, Table *table, const SfSe
 	text = sf_table_text_read(table->watch);
 	if (!text)
 		return explain_failure();
-	table->space = namespace_new(namespaces->proc, seen, folder);
+	table->space = namespace_seen(namespaces->proc, seen, folder);
 	return parse_table(namespaces, table, text, mounts);
 }
 

@@ -21,6 +21,7 @@ struct SfNamespace {
 	char *command; /* its name, in valid UTF-8 */
 };
 
+SfNamespace *sf_namespace_new(uint64_t inode, pid_t pid, const char *process, const char *command);
 SfNamespace *sf_namespace_ref(const SfNamespace *space);
 void sf_namespace_unref(SfNamespace *space);
 

@@ -5,12 +5,15 @@
  */
 #include "config.h"
 
+#include "agent/lookout.h"
 #include "agent/opener.h"
+#include "agent/plan-variant.h"
 #include "agent/preparation.h"
 #include "protocol/error.h"
 
 #define MAX_TRIES 3
 #define OPEN_TIMEOUT_MS 10000
+#define READ_TIMEOUT_MS 60000
 /* Of the flush's time-out; the rest is for the flush itself. */
 #define THROTTLE_SHARE_PERCENT 75
 
@@ -29,6 +32,7 @@ struct SfPreparation {
 	SfPlan *plan;
 	SfEvidence *evidence;
 	SfOpener *opener;
+	GError *open_failure; /* (nullable): while it is asked whether the tables have changed */
 	guint idle;
 	unsigned int tries;
 	uint64_t flush_ms;
@@ -59,28 +63,6 @@ static gboolean on_idle(gpointer user_data)
 static void begin_later(SfPreparation *preparation)
 {
 	preparation->idle = g_idle_add(on_idle, preparation);
-}
-
-static bool table_has_changed(SfPreparation *preparation, SfWhichProcesses which)
-{
-	return sf_evidence_table_changed(preparation->evidence, preparation->plan->mounts, which);
-}
-
-/* Returns: whether what was planned is what is there. */
-static bool plan_is_still_true(SfPreparation *preparation, SfWhichProcesses which,
-			       bool *out_is_true, GError **error)
-{
-	*out_is_true = true;
-	if (!table_has_changed(preparation, which))
-		return true;
-	g_autoptr(SfPlan) plan = sf_plan_new(&preparation->settings->source,
-					     (const char *const *)preparation->mountpoints, error);
-	if (!plan)
-		return false;
-	*out_is_true = sf_plan_equal(plan, preparation->plan);
-	if (*out_is_true)
-		sf_plan_take_mounts(preparation->plan, plan);
-	return true;
 }
 
 static bool count_try(SfPreparation *preparation, GError **error)
@@ -131,13 +113,18 @@ static bool hand_over(SfPreparation *preparation, GError **error)
 	return true;
 }
 
-static bool go_on_opened(SfPreparation *preparation, GError **error)
+static bool take_change(GVariant *answer, const GError *failure, SfTablesChange *out_change,
+			GError **error)
 {
-	bool is_true;
+	if (failure)
+		return sf_throw(error, "%s", failure->message);
+	*out_change = g_variant_get_byte(answer);
+	return true;
+}
 
-	if (!plan_is_still_true(preparation, SF_PROCESSES_NEW, &is_true, error))
-		return false;
-	if (!is_true) {
+static bool go_on_opened(SfPreparation *preparation, SfTablesChange change, GError **error)
+{
+	if (change == SF_TABLES_OTHER) {
 		if (!count_try(preparation, error))
 			return false;
 		begin_later(preparation);
@@ -147,22 +134,34 @@ static bool go_on_opened(SfPreparation *preparation, GError **error)
 	       hand_over(preparation, error);
 }
 
-static void on_opened(const GError *failure, gpointer user_data)
+static void on_opened_checked(GVariant *answer, const GError *failure, gpointer user_data)
 {
 	SfPreparation *preparation = user_data;
+	g_autoptr(GError) open_failure = g_steal_pointer(&preparation->open_failure);
 	g_autoptr(GError) error = NULL;
+	SfTablesChange change = SF_TABLES_UNCHANGED;
+	bool is_checked = take_change(answer, failure, &change, &error);
 
-	preparation->opener = NULL;
-	if (failure && table_has_changed(preparation, SF_PROCESSES_NEW) &&
+	if (open_failure && (!is_checked || change != SF_TABLES_UNCHANGED) &&
 	    count_try(preparation, NULL)) {
 		/* What could not be opened may just have been unmounted, or its process has
 		 * ended. */
 		begin_later(preparation);
-	} else if (failure) {
-		finish(preparation, failure);
-	} else if (!go_on_opened(preparation, &error)) {
+	} else if (open_failure) {
+		finish(preparation, open_failure);
+	} else if (!is_checked || !go_on_opened(preparation, change, &error)) {
 		finish(preparation, error);
 	}
+}
+
+static void on_opened(const GError *failure, gpointer user_data)
+{
+	SfPreparation *preparation = user_data;
+
+	preparation->opener = NULL;
+	preparation->open_failure = failure ? g_error_copy(failure) : NULL;
+	sf_scout_ask(sf_evidence_scout(preparation->evidence), SF_SCOUT_CHECK_OPENED,
+		     READ_TIMEOUT_MS, on_opened_checked, preparation);
 }
 
 static void open_all(SfPreparation *preparation)
@@ -177,28 +176,44 @@ static void open_all(SfPreparation *preparation)
 /* One that is refused fails the freeze before anything is touched. */
 static void on_hooks_loaded(const GError *failure, gpointer user_data)
 {
+	SfPreparation *preparation = user_data;
+
 	if (failure)
-		finish(user_data, failure);
-	else
-		open_all(user_data);
+		finish(preparation, failure);
+	else if (preparation->plan)
+		open_all(preparation);
+}
+
+static void on_planned(GVariant *answer, const GError *failure, gpointer user_data)
+{
+	SfPreparation *preparation = user_data;
+	g_autoptr(GError) error = NULL;
+
+	if (failure) {
+		finish(preparation, failure);
+		return;
+	}
+	preparation->plan = sf_plan_from_variant(answer, &error);
+	if (!preparation->plan)
+		finish(preparation, error);
+	else if (sf_hooks_are_loaded(preparation->hooks))
+		open_all(preparation);
 }
 
 static bool begin(SfPreparation *preparation, GError **error)
 {
-	/* Meanwhile this process plans. */
-	if (!sf_hooks_are_loaded(preparation->hooks))
-		sf_hooks_load(preparation->hooks, on_hooks_loaded, preparation);
 	g_clear_pointer(&preparation->plan, sf_plan_free);
 	g_clear_pointer(&preparation->evidence, sf_evidence_free);
-	preparation->evidence = sf_evidence_new(&preparation->settings->source, error);
+	preparation->evidence =
+		sf_evidence_new(&preparation->settings->source,
+				(const char *const *)preparation->mountpoints, error);
 	if (!preparation->evidence)
 		return false;
-	preparation->plan = sf_plan_new(&preparation->settings->source,
-					(const char *const *)preparation->mountpoints, error);
-	if (!preparation->plan)
-		return false;
-	if (sf_hooks_are_loaded(preparation->hooks))
-		open_all(preparation);
+	sf_scout_ask(sf_evidence_scout(preparation->evidence), SF_SCOUT_PLAN, READ_TIMEOUT_MS,
+		     on_planned, preparation);
+	/* Both children are at work at the same time. */
+	if (!sf_hooks_are_loaded(preparation->hooks))
+		sf_hooks_load(preparation->hooks, on_hooks_loaded, preparation);
 	return true;
 }
 
@@ -236,6 +251,7 @@ void sf_preparation_free(SfPreparation *preparation)
 	sf_throttle_stop(preparation->throttle);
 	sf_plan_free(preparation->plan);
 	sf_evidence_free(preparation->evidence);
+	g_clear_error(&preparation->open_failure);
 	g_strfreev(preparation->mountpoints);
 	g_free(preparation->channel);
 	g_free(preparation->label);
@@ -257,24 +273,29 @@ static void on_hooks_done(const GError *failure, gpointer user_data)
 		finish(preparation, error);
 }
 
-static void go_on_flushed(SfPreparation *preparation)
+static void drop_plan(SfPreparation *preparation)
 {
-	g_autoptr(GError) error = NULL;
-	bool is_true;
+	preparation->is_dropping = true;
+	sf_throttle_restore(preparation->throttle);
+	sf_freezer_link_send_thaw(preparation->link, SF_END_REQUEST);
+}
 
-	if (!plan_is_still_true(preparation, SF_PROCESSES_ALL, &is_true, &error)) {
+static void on_flushed_checked(GVariant *answer, const GError *failure, gpointer user_data)
+{
+	SfPreparation *preparation = user_data;
+	g_autoptr(GError) error = NULL;
+	SfTablesChange change = SF_TABLES_UNCHANGED;
+
+	if (!take_change(answer, failure, &change, &error))
 		finish(preparation, error);
-	} else if (is_true && !preparation->has_run_hooks) {
+	else if (change != SF_TABLES_OTHER && !preparation->has_run_hooks)
 		sf_hooks_freeze(preparation->hooks, on_hooks_done, preparation);
-	} else if (is_true) {
+	else if (change != SF_TABLES_OTHER)
 		finish(preparation, NULL);
-	} else if (!count_try(preparation, &error)) {
+	else if (!count_try(preparation, &error))
 		finish(preparation, error);
-	} else {
-		preparation->is_dropping = true;
-		sf_throttle_restore(preparation->throttle);
-		sf_freezer_link_send_thaw(preparation->link, SF_END_REQUEST);
-	}
+	else
+		drop_plan(preparation);
 }
 
 /* Where an endless load has begun during the flush, this comes later than its end. */
@@ -283,7 +304,8 @@ static void on_low_after(gpointer user_data)
 	SfPreparation *preparation = user_data;
 
 	preparation->flush_ms += sf_boottime_ms() - preparation->flush_begun_ms;
-	go_on_flushed(preparation);
+	sf_scout_ask(sf_evidence_scout(preparation->evidence), SF_SCOUT_CHECK_FLUSHED,
+		     READ_TIMEOUT_MS, on_flushed_checked, preparation);
 }
 
 bool sf_preparation_take_message(SfPreparation *preparation, const struct sf_message *message)

@@ -13,15 +13,16 @@
 #include <unistd.h>
 
 #include "agent/fdstore.h"
-#include "agent/namespaces.h"
 #include "agent/opener.h"
+#include "agent/plan-variant.h"
 #include "agent/process.h"
 #include "agent/recovery.h"
 #include "agent/rescue.h"
-#include "agent/target.h"
+#include "agent/scout.h"
 #include "protocol/error.h"
 
 #define GRACE_MS 2000
+#define READ_TIMEOUT_MS 10000
 #define OPEN_TIMEOUT_MS 2000
 
 /* The way to one superblock of ours: an opener of its own, so that one that cannot be opened stops
@@ -42,6 +43,7 @@ struct SfRecovery {
 	int pidfd; /* of the old freezer; -1: it is gone */
 	guint ended_source, grace_source;
 	unsigned int ours_before, thawed_before;
+	SfScout *scout;  /* while the ways are looked for */
 	GPtrArray *ways; /* of Way */
 	unsigned int opening;
 	SfRescue *rescue;
@@ -107,38 +109,6 @@ static void add_way(SfRecovery *recovery, SfTarget *target)
 	way->plan = sf_plan_new_empty();
 	g_ptr_array_add(way->plan->targets, target);
 	g_ptr_array_add(recovery->ways, way);
-}
-
-static SfTarget *find_target(const SfMounts *mounts, SfDevice device, GError **error)
-{
-	const GPtrArray *superblock = sf_mounts_of_device(mounts, device);
-
-	if (superblock)
-		return sf_target_new(superblock, error);
-	sf_throw(
-		error,
-		"filesystem %u:%u is frozen and mounted nowhere: mount it, then run snapfreeze-agent "
-		"--recover",
-		SF_DEVICE_MAJOR(device), SF_DEVICE_MINOR(device));
-	return NULL;
-}
-
-static bool find_ways(SfRecovery *recovery, GError **error)
-{
-	g_autoptr(SfMounts) mounts = sf_namespaces_read(recovery->source, error);
-
-	if (!mounts)
-		return false;
-	for (uint32_t i = 0; i < recovery->record->map->count; i++) {
-		const struct sf_record_entry *entry = &recovery->record->map->entries[i];
-		if (!sf_record_entry_is_ours(entry))
-			continue;
-		SfTarget *target = find_target(mounts, entry_device(entry),
-					       recovery->trouble ? NULL : &recovery->trouble);
-		if (target)
-			add_way(recovery, target);
-	}
-	return true;
 }
 
 static int fd_of(const SfRecovery *recovery, SfDevice device)
@@ -209,16 +179,8 @@ static void on_opened(const GError *error, gpointer user_data)
 		begin_thaw(recovery);
 }
 
-static void begin_opening(SfRecovery *recovery)
+static void open_ways(SfRecovery *recovery)
 {
-	g_autoptr(GError) error = NULL;
-
-	if (atomic_load(&recovery->record->map->ended_ms) == 0)
-		atomic_store(&recovery->record->map->ended_ms, sf_boottime_ms());
-	if (!find_ways(recovery, &error)) {
-		recovery->done(0, error, recovery->user_data);
-		return;
-	}
 	recovery->opening = recovery->ways->len;
 	if (recovery->opening == 0)
 		begin_thaw(recovery);
@@ -226,6 +188,61 @@ static void begin_opening(SfRecovery *recovery)
 		Way *way = g_ptr_array_index(recovery->ways, i);
 		way->opener = sf_opener_start(way->plan, OPEN_TIMEOUT_MS, on_opened, way);
 	}
+}
+
+static bool take_ways(SfRecovery *recovery, GVariant *answer, GError **error)
+{
+	g_autoptr(GVariant) content = g_variant_get_child_value(answer, 0);
+	g_autoptr(SfPlan) plan = sf_plan_from_variant(content, error);
+	const char *trouble;
+
+	if (!plan)
+		return false;
+	while (plan->targets->len > 0)
+		add_way(recovery, g_ptr_array_steal_index(plan->targets, 0));
+	g_variant_get_child(answer, 1, "^&ay", &trouble);
+	return *trouble ? sf_throw(error, "%s", trouble) : true;
+}
+
+/* Without them there is what the service manager has kept. */
+static void on_ways(GVariant *answer, const GError *error, gpointer user_data)
+{
+	SfRecovery *recovery = user_data;
+
+	if (error)
+		recovery->trouble = g_error_copy(error);
+	else
+		(void)take_ways(recovery, answer, &recovery->trouble);
+	g_clear_pointer(&recovery->scout, sf_scout_free);
+	open_ways(recovery);
+}
+
+static GArray *collect_devices(const SfRecord *record)
+{
+	GArray *devices = g_array_new(FALSE, FALSE, sizeof(SfDevice));
+
+	for (uint32_t i = 0; i < record->map->count; i++) {
+		const struct sf_record_entry *entry = &record->map->entries[i];
+		SfDevice device = entry_device(entry);
+
+		if (sf_record_entry_is_ours(entry))
+			g_array_append_val(devices, device);
+	}
+	return devices;
+}
+
+static void begin_opening(SfRecovery *recovery)
+{
+	g_autoptr(GArray) devices = collect_devices(recovery->record);
+	g_autoptr(GError) error = NULL;
+
+	if (atomic_load(&recovery->record->map->ended_ms) == 0)
+		atomic_store(&recovery->record->map->ended_ms, sf_boottime_ms());
+	recovery->scout = sf_scout_start(recovery->source, NULL, devices, &error);
+	if (recovery->scout)
+		sf_scout_ask(recovery->scout, SF_SCOUT_WAYS, READ_TIMEOUT_MS, on_ways, recovery);
+	else
+		on_ways(NULL, error, recovery);
 }
 
 static gboolean on_old_freezer_ended(gint fd, GIOCondition condition, gpointer user_data)
@@ -298,6 +315,7 @@ void sf_recovery_free(SfRecovery *recovery)
 		g_source_remove(recovery->ended_source);
 	if (recovery->grace_source)
 		g_source_remove(recovery->grace_source);
+	sf_scout_free(recovery->scout);
 	sf_rescue_free(recovery->rescue);
 	g_ptr_array_unref(recovery->ways);
 	if (recovery->pidfd >= 0)

@@ -43,6 +43,23 @@ static SfEvent event_of_ending(enum sf_end reason)
 								   : SF_EVENT_EXPIRED;
 }
 
+/* All is frozen, and what there is to say of it is known. */
+static void on_taken(gpointer user_data)
+{
+	SfSession *session = user_data;
+	unsigned int count = session->heard_frozen;
+
+	if (session->state.name != SF_STATE_FREEZING)
+		return;
+	/* One that ended a moment ago may not have been heard of yet. */
+	if (!sf_hooks_hold(session->hooks)) {
+		sf_session_lose_hook("a session hook ended before all was frozen", session);
+		return;
+	}
+	session->frozen_count = session->outcome.frozen = count;
+	sf_session_handle(session, count > 0 ? SF_EVENT_FROZEN : SF_EVENT_FROZEN_NOTHING);
+}
+
 static void on_frozen(SfSession *session, const struct sf_message *message)
 {
 	/* The freezer has done so; here it is noted. */
@@ -51,16 +68,10 @@ static void on_frozen(SfSession *session, const struct sf_message *message)
 	 * for the freeze is told why it was given up. */
 	if (session->state.name != SF_STATE_FREEZING)
 		return;
-	/* One that ended a moment ago may not have been heard of yet. */
-	if (!sf_hooks_hold(session->hooks)) {
-		sf_session_lose_hook("a session hook ended before all was frozen", session);
-		return;
-	}
-	session->frozen_count = session->outcome.frozen = message->count;
+	session->heard_frozen = message->count;
 	session->freeze_ms = message->value;
 	session->deadline_ms = sf_boottime_ms() + message->lease;
-	sf_evidence_take(session->evidence, session->plan, &session->outcome);
-	sf_session_handle(session, message->count > 0 ? SF_EVENT_FROZEN : SF_EVENT_FROZEN_NOTHING);
+	sf_evidence_take(session->evidence, &session->outcome, on_taken, session);
 }
 
 static void on_extended(SfSession *session, const struct sf_message *message)

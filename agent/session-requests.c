@@ -47,6 +47,15 @@ static bool refuse_id(const SfSession *session, int64_t id, GError **error)
 	return true;
 }
 
+/* Whoever thaws and whatever ended the freeze meanwhile: this event fits both. */
+static void on_looked(gpointer user_data)
+{
+	SfSession *session = user_data;
+
+	if (session->state.name == SF_STATE_FROZEN)
+		sf_session_handle(session, SF_EVENT_THAW);
+}
+
 void sf_session_thaw(SfSession *session, const char *channel, int64_t id, SfThawDone done,
 		     gpointer user_data)
 {
@@ -56,7 +65,9 @@ void sf_session_thaw(SfSession *session, const char *channel, int64_t id, SfThaw
 		done(false, error, user_data);
 		return;
 	}
-	if (session->state.name == SF_STATE_FROZEN || session->state.name == SF_STATE_FREEZING) {
+	bool is_frozen = session->state.name == SF_STATE_FROZEN;
+	bool is_looking = is_frozen && sf_evidence_is_looking(session->evidence);
+	if ((is_frozen && !is_looking) || session->state.name == SF_STATE_FREEZING) {
 		g_free(session->thawing_channel);
 		session->thawing_channel = g_strdup(channel);
 	}
@@ -65,7 +76,10 @@ void sf_session_thaw(SfSession *session, const char *channel, int64_t id, SfThaw
 				       "the freeze was given up: channel '%s' asked for a thaw",
 				       channel);
 	sf_waiters_add_thaw(&session->waiters, done, user_data);
-	sf_session_handle(session, SF_EVENT_THAW);
+	if (!is_frozen)
+		sf_session_handle(session, SF_EVENT_THAW);
+	else if (!is_looking)
+		sf_evidence_look(session->evidence, &session->outcome, on_looked, session);
 }
 
 void sf_session_extend(SfSession *session, int64_t id, int64_t timeout_s, SfFreezeDone done,

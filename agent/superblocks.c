@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Owns the comparison of a mount table with the superblocks that filesystems show in sysfs. Called
- * by warnings, and by the session while frozen. */
+ * by warnings, and by the lookout while frozen. */
 #include "config.h"
 
 #include "agent/blockdev.h"
@@ -113,7 +113,7 @@ GHashTable *sf_superblocks_find_held(const SfPlanSource *source, const SfPlan *p
 		g_autofree char *folder = g_file_read_link(link, NULL);
 		g_autofree char *name = folder ? g_path_get_basename(folder) : NULL;
 
-		if (name && target->fd >= 0)
+		if (name)
 			g_hash_table_add(held, describe(target->fstype, name));
 	}
 	return held;

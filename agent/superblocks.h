@@ -22,7 +22,7 @@ GPtrArray *sf_superblocks_find_unknown(const SfPlanSource *source, const SfMount
 
 /**
  * sf_superblocks_find_held:
- * @plan: with all of its targets open
+ * @plan: whose targets are all held open, here or by whom this is asked for
  *
  * While a superblock is held open its name in sysfs stays its own: no other can have that device.
  * So what was looked up once, before anything is frozen, need not be while writers wait.

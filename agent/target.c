@@ -42,11 +42,18 @@ static int rate(const SfMount *mount)
 	return rating;
 }
 
-static GArray *find_routes(const GPtrArray *superblock)
+static GArray *routes_new(void)
 {
 	GArray *routes = g_array_new(FALSE, FALSE, sizeof(SfRoute));
 
 	g_array_set_clear_func(routes, route_clear);
+	return routes;
+}
+
+static GArray *find_routes(const GPtrArray *superblock)
+{
+	GArray *routes = routes_new();
+
 	for (int rating = 0; rating < NO_ROUTE; rating++)
 		for (guint i = 0; i < superblock->len; i++) {
 			const SfMount *mount = g_ptr_array_index(superblock, i);
@@ -70,16 +77,30 @@ char *sf_target_spell(const SfNamespace *space, const char *path)
 	return g_strconcat(space->process, "/root", g_str_equal(path, "/") ? "" : path, NULL);
 }
 
-/* Takes @routes. */
-static void use_first_route(SfTarget *target, GArray *routes)
+static void use_first_route(SfTarget *target)
 {
-	const SfRoute *first = &g_array_index(routes, SfRoute, 0);
+	const SfRoute *first = &g_array_index(target->routes, SfRoute, 0);
 
-	target->routes = routes;
 	target->mountpoint = g_strdup(first->path);
 	target->mount_id = first->mount_id;
 	target->space = sf_namespace_ref(first->space);
 	target->name = sf_target_spell(first->space, first->path);
+}
+
+/* Takes @routes. */
+static SfTarget *target_new(GArray *routes)
+{
+	SfTarget *target = g_new0(SfTarget, 1);
+
+	target->routes = routes;
+	target->devices = g_array_new(FALSE, FALSE, sizeof(SfDevice));
+	target->fd = -1;
+	return target;
+}
+
+SfTarget *sf_target_new_empty(void)
+{
+	return target_new(routes_new());
 }
 
 SfTarget *sf_target_new(const GPtrArray *superblock, GError **error)
@@ -95,13 +116,11 @@ SfTarget *sf_target_new(const GPtrArray *superblock, GError **error)
 			 SF_DEVICE_MAJOR(first->device), SF_DEVICE_MINOR(first->device), name);
 		return NULL;
 	}
-	target = g_new0(SfTarget, 1);
+	target = target_new(g_steal_pointer(&routes));
 	target->device = first->device;
-	use_first_route(target, g_steal_pointer(&routes));
+	use_first_route(target);
 	target->fstype = g_strdup(first->fstype);
 	target->source = g_strdup(first->source);
-	target->devices = g_array_new(FALSE, FALSE, sizeof(SfDevice));
-	target->fd = -1;
 	target->mountpoints = g_ptr_array_new_full(superblock->len, g_free);
 	for (guint i = 0; i < superblock->len; i++) {
 		const SfMount *mount = g_ptr_array_index(superblock, i);

@@ -12,6 +12,9 @@
  */
 SfTarget *sf_target_new(const GPtrArray *superblock, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Of what another process has found; the caller fills it in. */
+SfTarget *sf_target_new_empty(void);
+
 /* (transfer full): how a mount is called here: "/data", or "/proc/812/root/data" where another
  * namespace has it. */
 char *sf_target_spell(const SfNamespace *space, const char *path);

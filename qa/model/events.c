@@ -177,6 +177,8 @@ static void list_agent(const struct world *world, struct list *list)
 		add(list, EVENT_LIMIT, 0, 0, false);
 	if (world->hook_lost == 1)
 		add(list, EVENT_HOOK_LOSS_HEARD, 0, 0, true);
+	if (agent->looks)
+		add(list, EVENT_TABLES_READ, 0, 0, true);
 	if (agent->drop)
 		add(list, EVENT_DROP, 0, 0, true);
 	if (agent->release)

@@ -76,6 +76,7 @@ void session_answer_extend(struct world *world, bool is_good);
 void session_hear(struct world *world);
 void session_link_gone(struct world *world);
 void session_prepared(struct world *world, unsigned int choice);
+void session_tables_read(struct world *world);
 void session_drop(struct world *world);
 void session_limit(struct world *world);
 void session_hook_lost(struct world *world);

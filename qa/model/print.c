@@ -27,6 +27,7 @@ static const char *const events[EVENT_KINDS] = {
 	[EVENT_HEAR] = "the agent hears",
 	[EVENT_LINK_GONE] = "the agent takes the freezer for gone",
 	[EVENT_PREPARED] = "the agent's preparation goes on",
+	[EVENT_TABLES_READ] = "the scout has read the mount tables",
 	[EVENT_DROP] = "the agent drops what it has not sent",
 	[EVENT_RELEASED] = "the hooks are released",
 	[EVENT_LIMIT] = "the agent limits dirty memory",

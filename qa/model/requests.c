@@ -10,6 +10,7 @@ static void forget_last_freeze(struct agent *agent)
 	agent->outcome_id = agent->outcome_frozen = agent->is_consistent = agent->is_blamed = 0;
 	agent->outcome_host = agent->thawed_by = 0;
 	agent->has_plan = false;
+	agent->looks = LOOK_NONE;
 	agent->tries = agent->has_run_hooks = 0;
 }
 
@@ -37,9 +38,14 @@ static void ask_thaw(struct world *world, unsigned int host)
 {
 	struct agent *agent = &world->agent;
 
-	if (agent->state == SF_STATE_FROZEN || agent->state == SF_STATE_FREEZING)
+	bool is_frozen = agent->state == SF_STATE_FROZEN;
+
+	if ((is_frozen && !agent->looks) || agent->state == SF_STATE_FREEZING)
 		agent->thawed_by = host;
-	session_handle(world, SF_EVENT_THAW);
+	if (!is_frozen)
+		session_handle(world, SF_EVENT_THAW);
+	else if (!agent->looks)
+		agent->looks = LOOK_BEFORE_THAW;
 }
 
 static void ask_extend(struct world *world, unsigned int host)

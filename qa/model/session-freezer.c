@@ -11,15 +11,35 @@ static void on_frozen(struct world *world, unsigned int count)
 	preparation_restore_limits(world);
 	if (world->agent.state != SF_STATE_FREEZING)
 		return;
+	world->agent.heard_frozen = count;
+	/* sf_evidence_take(): the counters at once */
+	for (unsigned int i = 0; i < target_count(); i++)
+		world->targets[i].is_written = false;
+	world->agent.looks = LOOK_AFTER_FREEZE;
+}
+
+static void on_taken(struct world *world)
+{
+	struct agent *agent = &world->agent;
+
 	if (world->record.hooks && world->hook_lost) {
 		session_hook_lost(world);
 		return;
 	}
-	world->agent.outcome_frozen = count;
-	/* sf_evidence_take() */
-	for (unsigned int i = 0; i < target_count(); i++)
-		world->targets[i].is_written = false;
-	session_handle(world, count > 0 ? SF_EVENT_FROZEN : SF_EVENT_FROZEN_NOTHING);
+	agent->outcome_frozen = agent->heard_frozen;
+	session_handle(world, agent->heard_frozen > 0 ? SF_EVENT_FROZEN : SF_EVENT_FROZEN_NOTHING);
+}
+
+/* on_taken(), and on_looked() of session-requests.c */
+void session_tables_read(struct world *world)
+{
+	uint8_t looks = world->agent.looks;
+
+	world->agent.looks = LOOK_NONE;
+	if (looks == LOOK_AFTER_FREEZE && world->agent.state == SF_STATE_FREEZING)
+		on_taken(world);
+	else if (looks == LOOK_BEFORE_THAW && world->agent.state == SF_STATE_FROZEN)
+		session_handle(world, SF_EVENT_THAW);
 }
 
 static void on_ending(struct world *world, enum sf_end reason)

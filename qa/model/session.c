@@ -117,6 +117,7 @@ static void do_close(struct world *world)
 	if (!agent->recovery)
 		close_freeze(world);
 	agent->has_plan = false;
+	agent->looks = LOOK_NONE;
 }
 
 static void answer_thaws(struct world *world, bool was_frozen)

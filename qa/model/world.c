@@ -156,6 +156,9 @@ static void apply_agent(struct world *world, struct event event)
 	case EVENT_PREPARED:
 		session_prepared(world, event.value);
 		break;
+	case EVENT_TABLES_READ:
+		session_tables_read(world);
+		break;
 	case EVENT_DROP:
 		session_drop(world);
 		break;

@@ -85,6 +85,8 @@ enum preparation {
 	PREPARATION_DROPS,
 };
 enum throttle { THROTTLE_OFF, THROTTLE_LOOKS };
+/* What the scout was asked, and has not answered yet. */
+enum look { LOOK_NONE, LOOK_AFTER_FREEZE, LOOK_BEFORE_THAW };
 enum retry { RETRY_NONE, RETRY_SLOW /* on_thaw_slow */, RETRY_RECOVER };
 enum recovery { RECOVERY_NONE, RECOVERY_BEGINS, RECOVERY_WAITS, RECOVERY_OPENS, RECOVERY_THAWS };
 
@@ -97,6 +99,7 @@ struct agent {
 	uint8_t throttle, is_limiting; /* SfThrottle */
 	uint8_t drop;                  /* on_drop_unsent is to be called */
 	uint8_t has_plan;              /* with its fds */
+	uint8_t looks, heard_frozen;   /* enum look; how many are, while it looks after that */
 	uint8_t release;               /* the hooks are being told to thaw */
 	uint8_t retry, leave;          /* timers that are armed */
 	uint8_t rescue;                /* 1: running, 2: and the freezer is seen to be gone */
@@ -173,6 +176,7 @@ enum event_kind {
 	EVENT_HEAR,
 	EVENT_LINK_GONE,
 	EVENT_PREPARED,
+	EVENT_TABLES_READ,
 	EVENT_DROP,
 	EVENT_RELEASED,
 	EVENT_LIMIT,

@@ -120,8 +120,9 @@ def test_members_of_answers_are_the_same():
 
 def test_reasons_are_described():
     """Each text that can stand in "reasons", but for those of a freeze that failed and so has no thaw."""
-    calls = re.findall(r"sf_outcome_blame\((.*?)\);", read("agent", "evidence.c"), re.S)
-    texts = [text for call in calls for text in re.findall(r'"([^"]{5,})"', call)]
+    source = "".join(read("agent", name) for name in ("evidence.c", "lookout.c", "scout.c"))
+    calls = re.findall(r"(?:blame|g_strdup|g_strdup_printf)\((.*?)\);", source, re.S)
+    texts = [text.replace("%g", "%s") for call in calls for text in re.findall(r'"([^"]{5,})"', call)]
     ends = re.search(r"sf_end_describe.*?\{(.*?)\};", read("agent", "record.c"), re.S)[1]
     texts += [text for name, text in re.findall(r'\[(SF_END_\w+)\] = "([^"]+)"', ends)
               if name not in ("SF_END_REQUEST", "SF_END_FAILED", "SF_END_TIMEOUT")]

@@ -612,13 +612,8 @@ static void test_held_superblocks(void)
 	g_autoptr(FakeMachine) machine =
 		machine_new("30 20 253:2 / /data rw - ext4 /dev/vda2 rw\n");
 	g_autoptr(SfPlan) plan = plan_new(machine);
-	g_autoptr(GHashTable) none = sf_superblocks_find_held(&machine->source, plan);
 	g_autoptr(GPtrArray) unknown = NULL;
 
-	g_assert_cmpuint(g_hash_table_size(none), ==, 0);
-	for (guint i = 0; i < plan->targets->len; i++)
-		((SfTarget *)g_ptr_array_index(plan->targets, i))->fd =
-			open("/dev/null", O_CLOEXEC);
 	g_autoptr(GHashTable) held = sf_superblocks_find_held(&machine->source, plan);
 	g_assert_cmpuint(g_hash_table_size(held), ==, 2);
 
