@@ -38,8 +38,8 @@ struct SfSession {
 	guint retry_source, leave_source, release_source, drop_source;
 	unsigned int frozen_count;
 	unsigned int heard_frozen; /* how many the freezer says, until the tables are looked at */
-	uint64_t lease_s;     /* that the freeze was asked for; 0: the longest */
-	uint64_t deadline_ms; /* CLOCK_BOOTTIME, while it is frozen */
+	uint64_t lease_s;          /* that the freeze was asked for; 0: the longest */
+	uint64_t deadline_ms;      /* CLOCK_BOOTTIME, while it is frozen */
 	uint64_t flush_ms, freeze_ms;
 };
 
