@@ -53,10 +53,21 @@ static void gone(SfFreezerLink *link, const char *why)
 	link->events.gone(why, link->user_data);
 }
 
+/* Where its word only waits to be read, an agent that was held up itself, by a host or by a busy
+ * machine, must not take that for the freezer's silence. */
+static bool has_spoken(const SfFreezerLink *link)
+{
+	struct pollfd polled = {.fd = link->process.socket, .events = POLLIN};
+
+	return poll(&polled, 1, 0) != 0;
+}
+
 static gboolean on_acknowledge_late(gpointer user_data)
 {
 	SfFreezerLink *link = user_data;
 
+	if (has_spoken(link))
+		return G_SOURCE_CONTINUE;
 	link->acknowledge_source = 0;
 	gone(link, "it did not acknowledge a thaw within 2 s");
 	return G_SOURCE_REMOVE;
@@ -88,17 +99,20 @@ static bool send_message(SfFreezerLink *link, const struct sf_message *message, 
 	return sf_throw_errno(error, "send to the freezer");
 }
 
-/* Counted from what it was asked, and not where its answer only waits to be read: an agent that
- * was held up itself, by a host or by a busy machine, must not take that for the freezer's silence.
- */
+/* Counted from what it was asked. */
 static bool is_silent(const SfFreezerLink *link)
 {
-	struct pollfd polled = {.fd = link->process.socket, .events = POLLIN};
-
 	return link->asked_at_us != 0 &&
 	       g_get_monotonic_time() - link->asked_at_us >
 		       ALIVE_LIMIT_MS * G_TIME_SPAN_MILLISECOND &&
-	       poll(&polled, 1, 0) == 0;
+	       !has_spoken(link);
+}
+
+/* A guest that was suspended wakes up with its deadline passed: both notice at the same time. */
+static bool has_missed_deadline(const SfFreezerLink *link)
+{
+	return link->deadline_ms && sf_boottime_ms() > link->deadline_ms + ACKNOWLEDGE_MS &&
+	       !has_spoken(link);
 }
 
 static void send_heartbeat(SfFreezerLink *link)
@@ -122,7 +136,7 @@ static gboolean on_tick(gpointer user_data)
 		gone(link, "it died");
 	} else if (is_silent(link)) {
 		gone(link, "it does not answer");
-	} else if (link->deadline_ms && sf_boottime_ms() > link->deadline_ms + ACKNOWLEDGE_MS) {
+	} else if (has_missed_deadline(link)) {
 		gone(link, "it did not thaw at the deadline");
 	} else {
 		send_heartbeat(link);

@@ -57,12 +57,12 @@ void sf_service_manager_free(SfServiceManager *manager)
 	g_free(manager);
 }
 
-/* Whether it has no room at this moment: its queue is full, or too many descriptors are on their
- * way to it. Any other error lasts. */
+/* Whether it cannot be told at this moment: its queue is full, too many descriptors are on their
+ * way to it, or we have none left for a socket. Any other error lasts. */
 static bool is_busy(int result)
 {
 	return result == -EAGAIN || result == -ENOBUFS || result == -ETOOMANYREFS ||
-	       result == -ENOMEM;
+	       result == -ENOMEM || result == -EMFILE || result == -ENFILE;
 }
 
 /* Returns: false: it has no room for more. */

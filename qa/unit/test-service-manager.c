@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -193,6 +194,24 @@ static void test_full_is_told_later(Rig *rig, gconstpointer data)
 	g_assert_true(is_idle(rig));
 }
 
+static void test_without_descriptors_it_is_told_later(Rig *rig, gconstpointer data)
+{
+	struct rlimit before, none;
+
+	g_assert_no_errno(getrlimit(RLIMIT_NOFILE, &before));
+	none = before;
+	none.rlim_cur = 0;
+	sf_service_manager_set_watch(rig->manager, true);
+	assert_hears(rig, "WATCHDOG_USEC=20000000");
+	g_assert_no_errno(setrlimit(RLIMIT_NOFILE, &none));
+	sf_service_manager_set_watch(rig->manager, false);
+	g_assert_no_errno(setrlimit(RLIMIT_NOFILE, &before));
+	g_test_expect_message(G_LOG_DOMAIN, G_LOG_LEVEL_MESSAGE, "*had no room*");
+	assert_hears_later(rig, "WATCHDOG_USEC=0");
+	g_test_assert_expected_messages();
+	g_assert_true(is_idle(rig));
+}
+
 /* A descriptor that was not told of in time is closed by then, and its number another's. */
 static void test_full_until_the_drop(Rig *rig, gconstpointer data)
 {
@@ -235,6 +254,8 @@ int main(int argc, char **argv)
 	ADD("/service-manager/watch", test_watch);
 	ADD("/service-manager/keep", test_keep);
 	ADD("/service-manager/full-is-told-later", test_full_is_told_later);
+	ADD("/service-manager/without-descriptors-it-is-told-later",
+	    test_without_descriptors_it_is_told_later);
 	ADD("/service-manager/full-until-the-drop", test_full_until_the_drop);
 	ADD("/service-manager/gone", test_gone);
 	g_test_add_func("/service-manager/none", test_none);
