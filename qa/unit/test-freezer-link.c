@@ -41,6 +41,7 @@ static SfPlan *plan_new(void)
 
 	target->routes = g_array_new(FALSE, FALSE, sizeof(SfRoute));
 	target->devices = g_array_new(FALSE, FALSE, sizeof(SfDevice));
+	target->fstype = g_strdup("proc");
 	target->fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	g_ptr_array_add(plan->targets, target);
 	return plan;
