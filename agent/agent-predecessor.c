@@ -37,7 +37,10 @@ bool sf_agent_predecessor_is_gone(const SfConfig *config)
 static void adopt(const SfPredecessorSource *source, const SfConfig *config, SfRecord *record)
 {
 	g_autoptr(GError) error = NULL;
+	unsigned int left = sf_record_count_ours(record);
 
+	if (left > 0)
+		g_warning("an earlier agent has left %u filesystems frozen", left);
 	if (sf_predecessor_adopt(source, config->fsfreeze_hook, record, &error))
 		g_warning("qemu-ga has ended with the guest frozen: what it froze is thawed");
 	else
@@ -57,9 +60,10 @@ bool sf_agent_take_over(const SfConfig *config, SfRecord *record)
 			  (int)pid);
 		return false;
 	}
-	if (sf_record_count_ours(record) > 0 || !sf_recovery_wait_freezer(record, OLD_FREEZER_MS)) {
-		g_warning("qemu-ga has ended with the guest frozen: an earlier agent's freeze is "
-			  "thawed first");
+	if (!sf_recovery_wait_freezer(record, OLD_FREEZER_MS)) {
+		g_warning(
+			"qemu-ga has ended with the guest frozen: what an earlier agent's freezer "
+			"still holds is thawed first");
 		return false;
 	}
 	adopt(&source, config, record);

@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include <string.h>
+
 #include "agent/outcome.h"
 
 void sf_outcome_init(SfOutcome *outcome)
@@ -113,7 +115,7 @@ void sf_outcome_settle(SfOutcome *outcome, SfRecord *record, const char *thawed_
 
 char *sf_outcome_complain(const SfOutcome *outcome, const char *channel)
 {
-	if (outcome->id == 0 || g_strcmp0(outcome->channel, channel) != 0)
+	if (outcome->id == 0 || (*outcome->channel && strcmp(outcome->channel, channel) != 0))
 		return NULL;
 	if (!outcome->is_consistent)
 		return sf_outcome_describe(outcome);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 
 #define NOTE "qga.state.isfrozen"
 #define MAIN_CHANNEL "main"
+#define REASON "qemu-ga had frozen it, and has ended since"
 
 char **sf_predecessor_folders(const char *qemu_ga_conf, const char *statedir)
 {
@@ -80,10 +82,21 @@ static bool may_be_frozen(const GPtrArray *superblock)
 	return first->kind == SF_FSKIND_LOCAL && !first->superblock_read_only;
 }
 
+/* (nullable): where the record is full. What is in it already has one entry, as any other. */
+static struct sf_record_entry *find_entry(struct sf_record *map, SfDevice device)
+{
+	for (uint32_t i = 0; i < map->count; i++)
+		if (SF_DEVICE(map->entries[i].major, map->entries[i].minor) == device)
+			return &map->entries[i];
+	return map->count < SF_RECORD_MAX_ENTRIES ? &map->entries[map->count++] : NULL;
+}
+
 static void add_entry(struct sf_record *map, SfDevice device)
 {
-	struct sf_record_entry *entry = &map->entries[map->count++];
+	struct sf_record_entry *entry = find_entry(map, device);
 
+	if (!entry || sf_record_entry_is_ours(entry))
+		return;
 	*entry = (struct sf_record_entry){.major = SF_DEVICE_MAJOR(device),
 					  .minor = SF_DEVICE_MINOR(device)};
 	atomic_store(&entry->state, SF_ENTRY_FROZEN);
@@ -95,8 +108,7 @@ static void add_filesystems(struct sf_record *map, const SfMounts *mounts)
 	gpointer device, superblock;
 
 	g_hash_table_iter_init(&walk, mounts->by_device);
-	while (g_hash_table_iter_next(&walk, &device, &superblock) &&
-	       map->count < SF_RECORD_MAX_ENTRIES)
+	while (g_hash_table_iter_next(&walk, &device, &superblock))
 		if (may_be_frozen(superblock))
 			add_entry(map, *(const SfDevice *)device);
 }
@@ -146,10 +158,45 @@ static void forget(const SfPredecessorSource *source)
 		waitpid(child, NULL, 0);
 }
 
+static void begin(SfRecord *record, time_t written)
+{
+	struct sf_record *map = record->map;
+
+	map->id++;
+	g_strlcpy(map->channel, MAIN_CHANNEL, sizeof(map->channel));
+	g_strlcpy(map->label, "qemu-ga", sizeof(map->label));
+	sf_record_set_verdict(record, false, REASON);
+	map->count = 0;
+	atomic_store(&map->end, SF_END_NONE);
+	atomic_store(&map->begun_ms, boottime_of(written));
+	atomic_store(&map->ended_ms, 0);
+}
+
+/* An earlier agent's freeze was not thawed either: it stays what it is, and has one more thing to
+ * tell, to whoever asked for the one or the other. */
+static void join(SfRecord *record, time_t written)
+{
+	struct sf_record *map = record->map;
+	uint32_t end = atomic_load(&map->end);
+
+	/* A freeze that failed has told its host so; now there is something to tell. */
+	if (end == SF_END_FAILED || end == SF_END_TIMEOUT)
+		atomic_store(&map->end, SF_END_NONE);
+	if (atomic_load(&map->begun_ms) == 0)
+		atomic_store(&map->begun_ms, boottime_of(written));
+	bool has_reason = map->verdict == SF_VERDICT_INCONSISTENT && map->reason[0];
+	g_autofree char *reason =
+		g_strdup_printf("%s; " REASON,
+				has_reason ? map->reason : sf_end_describe(atomic_load(&map->end)));
+
+	sf_record_set_verdict(record, false, reason);
+	if (strcmp(map->channel, MAIN_CHANNEL) != 0)
+		map->channel[0] = '\0';
+}
+
 bool sf_predecessor_adopt(const SfPredecessorSource *source, const char *hook, SfRecord *record,
 			  GError **error)
 {
-	struct sf_record *map = record->map;
 	time_t written = 0;
 	g_autofree char *note = find_note(source, &written);
 	g_autoptr(SfMounts) mounts = sf_mounts_read(source->mountinfo, error);
@@ -158,16 +205,12 @@ bool sf_predecessor_adopt(const SfPredecessorSource *source, const char *hook, S
 		return false;
 	if (!note)
 		return sf_throw(error, "there is no " NOTE " any more");
-	map->id++;
-	g_strlcpy(map->channel, MAIN_CHANNEL, sizeof(map->channel));
-	g_strlcpy(map->label, "qemu-ga", sizeof(map->label));
-	sf_record_set_verdict(record, false, "qemu-ga had frozen it, and has ended since");
-	map->count = 0;
-	atomic_store(&map->end, SF_END_NONE);
-	atomic_store(&map->begun_ms, boottime_of(written));
-	atomic_store(&map->ended_ms, 0);
-	add_hook(map, hook);
-	add_filesystems(map, mounts);
+	if (sf_record_count_ours(record) > 0)
+		join(record, written);
+	else
+		begin(record, written);
+	add_hook(record->map, hook);
+	add_filesystems(record->map, mounts);
 	forget(source);
 	return true;
 }

@@ -44,11 +44,12 @@ SfPredecessor sf_predecessor_find(const SfPredecessorSource *source, pid_t *out_
 /**
  * sf_predecessor_adopt:
  * @hook: (nullable): qemu-ga's, which it told to freeze
- * @record: nothing in it is ours
+ * @record: its freezer is gone
  * @error: domain %SF_ERROR
  *
  * Writes all that qemu-ga may have frozen into @record as frozen by us, for the recovery, and then
- * takes the note away. Whether each is frozen its thaw will tell: nothing else does.
+ * takes the note away. Whether each is frozen its thaw will tell: nothing else does. Where an
+ * earlier agent of ours has left something frozen too, it becomes part of that freeze.
  */
 bool sf_predecessor_adopt(const SfPredecessorSource *source, const char *hook, SfRecord *record,
 			  GError **error) G_GNUC_WARN_UNUSED_RESULT;

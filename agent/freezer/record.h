@@ -87,7 +87,7 @@ struct sf_record {
 	uint64_t freezer_start; /* start time of that process (field 22 of /proc/PID/stat): pids
 				   come again */
 	int64_t id;             /* of the freeze; 0: there was none */
-	char channel[64];       /* that asked for it */
+	char channel[64];       /* that asked for it; "": more than one did */
 	char label[128];
 	uint32_t verdict; /* enum sf_verdict, of the agent that saw the thaw */
 	char reason[256]; /* of SF_VERDICT_INCONSISTENT */

@@ -68,6 +68,17 @@ static void test_thawed_by_another(Fixture *fixture, gconstpointer data)
 	assert_complaint(fixture, "other", NULL);
 }
 
+static void test_of_more_than_one_channel(Fixture *fixture, gconstpointer data)
+{
+	const char *expected = "freeze did not hold (after 7 s: agent and freezer died): the "
+			       "snapshot may be inconsistent";
+
+	settle(fixture, SF_END_RECOVERED, true, NULL);
+	*fixture->outcome.channel = '\0';
+	assert_complaint(fixture, "main", expected);
+	assert_complaint(fixture, "other", expected);
+}
+
 static void test_deadline(Fixture *fixture, gconstpointer data)
 {
 	settle(fixture, SF_END_DEADLINE, true, NULL);
@@ -120,6 +131,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("/outcome/held", test_held);
 	ADD("/outcome/thawed-by-another", test_thawed_by_another);
+	ADD("/outcome/of-more-than-one-channel", test_of_more_than_one_channel);
 	ADD("/outcome/deadline", test_deadline);
 	ADD("/outcome/blamed", test_blamed);
 	ADD("/outcome/after-a-restart", test_after_a_restart);

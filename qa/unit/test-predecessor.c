@@ -151,6 +151,42 @@ static void test_nothing_is_taken_over_without_a_note(void)
 	fixture_clear(&fixture);
 }
 
+static void put(SfRecord *record, uint32_t index, uint32_t minor, enum sf_entry_state state)
+{
+	record->map->entries[index] = (struct sf_record_entry){.major = 253, .minor = minor};
+	atomic_store(&record->map->entries[index].state, state);
+	record->map->count = index + 1;
+}
+
+static void test_what_an_earlier_agent_left_is_of_one_freeze_with_it(void)
+{
+	Fixture fixture;
+	g_autoptr(GError) error = NULL;
+
+	fixture_init(&fixture);
+	struct sf_record *map = fixture.record->map;
+	map->id = 7;
+	g_strlcpy(map->channel, "local", sizeof(map->channel));
+	atomic_store(&map->end, SF_END_TIMEOUT);
+	put(fixture.record, 0, 1, SF_ENTRY_FOREIGN);
+	put(fixture.record, 1, 2, SF_ENTRY_FREEZING);
+	freeze(&fixture);
+	g_assert_true(sf_predecessor_adopt(&fixture.source, NULL, fixture.record, &error));
+	g_assert_cmpuint(map->count, ==, 3);
+	g_assert_cmpuint(state_of(fixture.record, 253, 1), ==, SF_ENTRY_FROZEN);
+	g_assert_cmpuint(state_of(fixture.record, 253, 2), ==, SF_ENTRY_FREEZING);
+	g_assert_cmpuint(state_of(fixture.record, 0, 32), ==, SF_ENTRY_FROZEN);
+	g_assert_cmpint(map->id, ==, 7);
+	g_assert_cmpuint(atomic_load(&map->begun_ms), >, 0);
+	g_assert_cmpstr(map->channel, ==, "");
+	g_assert_cmpuint(map->verdict, ==, SF_VERDICT_INCONSISTENT);
+	g_assert_cmpstr(map->reason, ==,
+			"agent and freezer died; qemu-ga had frozen it, and has ended since");
+	while (is_noted(&fixture))
+		g_usleep(1000);
+	fixture_clear(&fixture);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -162,6 +198,8 @@ int main(int argc, char **argv)
 			test_a_note_that_is_no_file_is_none);
 	g_test_add_func("/predecessor/all-that-may-be-frozen-is-ours-then",
 			test_all_that_may_be_frozen_is_ours_then);
+	g_test_add_func("/predecessor/what-an-earlier-agent-left-is-of-one-freeze-with-it",
+			test_what_an_earlier_agent_left_is_of_one_freeze_with_it);
 	g_test_add_func("/predecessor/nothing-is-taken-over-without-a-note",
 			test_nothing_is_taken_over_without_a_note);
 	return g_test_run();

@@ -6,11 +6,14 @@ import signal
 import pytest
 
 import disks
-from agents import QemuGa
+from agents import CONF, SOCKET, SOCKET_CHANNEL, QemuGa
+from guest_socket import GuestSocket
 from holding import ALL, SECOND_MS, ask, freeze_all, holds, told, writable_ms
+from ports import AgentError
 
 NOTE = "/run/qga.state.isfrozen"
 SOME = ["/mnt/ext4-a", "/mnt/xfs", "/mnt/loop", "/mnt/linear"]
+OURS = ["/mnt/covered", "/mnt/grün-日本"]
 LEFT = "qemu-ga has ended with the guest frozen"
 # A start, which reads the mount table and opens all: no promise, but on a busy machine.
 LOADED_MS = 10 * SECOND_MS
@@ -56,6 +59,39 @@ def test_what_qemu_ga_left_frozen_is_thawed_at_the_start(guest, frozen, make_age
     guest.wait_for(lambda: not is_noted(guest))
     assert "qemu-ga had frozen it" in told(agent)
     assert holds(guest, agent)
+
+
+@pytest.mark.parametrize("first", ["start", "--recover"])
+def test_what_an_agent_and_a_qemu_ga_left_frozen_is_thawed_at_one_start_and_both_are_named(guest, frozen, make_agent, first):
+    # Beside a qemu-ga that runs: on a socket, and with the record of all our agents.
+    config = "[general]\nmethod=unix-listen\npath=/run/qa-other.sock\n" + SOCKET_CHANNEL
+    guest.push(config.encode(), CONF)
+    agent = make_agent(guest)
+    ours = guest.spawn([agent.path, "-c", CONF])
+    guest.wait_for(["test", "-S", SOCKET])
+    guest.run([agent.client, "--socket", SOCKET, "freeze", *OURS])
+    assert guest.blocked([*SOME, *OURS], timeout=1) == [*SOME, *OURS]
+    both = f"{agent.freezer_pid} {ours.pid}"
+    guest.run(f"kill -STOP {both}; kill -9 {both}")
+    end(frozen)
+    assert guest.blocked([*SOME, *OURS], timeout=1) == [*SOME, *OURS]
+    log = guest.run([agent.path, "--recover"]).stderr if first == "--recover" else ""
+    agent.start(config=SOCKET_CHANNEL)
+    assert writable_ms(guest) < LOADED_MS
+    guest.wait_for(lambda: not is_noted(guest))
+    if not log:
+        agent.job.wait_output(f"{len(SOME) + len(OURS)} filesystems that an earlier agent had left frozen were thawed")
+        log = agent.job.stderr
+    for line in (f"an earlier agent has left {len(OURS)} filesystems frozen", LEFT,
+                 f"{len(SOME) + len(OURS)} filesystems that an"):
+        assert log.count(line) == 1, log
+    # Of both is told who asked for either.
+    reasons = "agent and freezer died; qemu-ga had frozen it"
+    assert reasons in told(agent)
+    with GuestSocket(guest, "unix", SOCKET) as local, pytest.raises(AgentError, match=reasons):
+        local.call("guest-fsfreeze-thaw")
+    assert holds(guest, agent)
+    guest.run(f"rm {CONF}")
 
 
 def test_recover_thaws_what_qemu_ga_left_frozen(guest, frozen, make_agent):
