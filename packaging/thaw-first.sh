@@ -14,11 +14,8 @@ sf_frozen() {
 
 # The processes of one program, whoever started them: /proc/PID/exe names the file, replaced or not.
 sf_running() {
-	for sf_process in /proc/[0-9]*; do
-		case $(readlink "$sf_process/exe" 2>/dev/null) in
-		"$1" | "$1 (deleted)") echo "${sf_process#/proc/}" ;;
-		esac
-	done
+	# shellcheck disable=SC2012
+	ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n "s|^.* /proc/\([0-9]*\)/exe -> $1\( (deleted)\)\{0,1\}\$|\1|p"
 }
 
 # Asks the service manager, then whoever was started without one. SIGTERM thaws.
@@ -38,7 +35,8 @@ sf_stop_agent() {
 	done
 }
 
-# Fails where something stays frozen, on a disk that does not answer.
+# Fails where something stays frozen, on a disk that does not answer. --recover would wait for that as long as it takes,
+# and so does what the unit runs when it is stopped: systemd ends that after TimeoutStopSec=.
 sf_thaw_own() {
 	sf_list=$(sf_frozen)
 	[ -n "$sf_list" ] || return 0
@@ -46,11 +44,16 @@ sf_thaw_own() {
 	echo "is not consistent:"
 	echo "$sf_list"
 	sf_stop_agent
-	$sf_agent --recover || :
+	timeout -k 5 20 $sf_agent --recover || :
 	sf_list=$(sf_frozen)
 	[ -n "$sf_list" ] || return 0
-	echo "snapfreeze-agent: still frozen: $sf_list" >&2
+	echo "snapfreeze-agent: still frozen, since the disk does not answer:" >&2
+	echo "$sf_list" >&2
 	return 1
+}
+
+sf_say_not_removed() {
+	echo "snapfreeze-agent: not removed, since nothing else would thaw that; remove it again when the disk answers" >&2
 }
 
 # A line for each filesystem on a device, the last mounted first: three of its mount points at most. The kernel writes a
@@ -71,11 +74,7 @@ sf_qemu_ga_note() {
 }
 
 sf_qemu_ga_runs() {
-	for sf_process in /proc/[0-9]*; do
-		[ "$(cat "$sf_process/comm" 2>/dev/null)" = qemu-ga ] || continue
-		! grep -q '^State:.[^Z]' "$sf_process/status" 2>/dev/null || return 0
-	done
-	return 1
+	grep -slx qemu-ga /proc/[0-9]*/comm | sed 's/comm$/status/' | xargs -r grep -sl '^State:.[^Z]' | grep . >/dev/null
 }
 
 # qemu-ga does not thaw when it is ended, only its note tells. The note stays: by it the agent, at its start, tells the
@@ -84,7 +83,8 @@ sf_thaw_qemu_ga() {
 	sf_note=$(sf_qemu_ga_note)
 	[ -n "$sf_note" ] || return 0
 	if sf_qemu_ga_runs; then
-		echo "snapfreeze-agent: qemu-ga has frozen this guest and runs: its freeze is left to it"
+		echo "snapfreeze-agent: qemu-ga has frozen this guest and runs: its freeze is left to it, and thawed at the start"
+		echo "of snapfreeze-agent, which ends it"
 		return 0
 	fi
 	echo "snapfreeze-agent: qemu-ga was ended with this guest frozen ($sf_note); thawing first:"

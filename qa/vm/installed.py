@@ -6,10 +6,12 @@ import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 
+import pytest
+
 import image
 import installed_image
 from guest import BOOT_TIMEOUT, Guest
-from ports import AgentPort, CommandPort, GuestDied, Timeout
+from ports import AgentError, AgentPort, CommandPort, GuestDied, Timeout
 
 UNIT = "snapfreeze-agent.service"
 BOTH = ["/", "/srv"]
@@ -99,6 +101,85 @@ class InstalledGuest(Guest):
     def apt(self, *words, timeout=600):
         job = self.run(f"DEBIAN_FRONTEND=noninteractive apt-get -y {' '.join(words)} 2>&1", timeout)
         return job.stdout.replace("\r", "")  # dpkg writes to a terminal of apt's
+
+
+class FragileDisk:
+    """An ext4 filesystem on a disk that can be made to answer nothing any more. Meanwhile a stop of the agent's unit is
+    waited for @stop_s seconds at most, since it does not come to an end by itself then."""
+
+    path = "/mnt/fragile"
+    folder = f"/run/systemd/system/{UNIT}.d"
+
+    def __init__(self, guest, stop_s):
+        self.guest = guest
+        guest.run(f"mkdir -p {self.folder} && printf '[Service]\\nTimeoutStopSec={stop_s}\\n' >{self.folder}/stop.conf && "
+                  "systemctl daemon-reload")
+        guest.run(f"modprobe nbd && truncate -s 24M /run/nbd.img && mke2fs -q -F -t ext4 /run/nbd.img && mkdir {self.path}")
+        self.server = guest.spawn(["qa-nbd", "/dev/nbd0", "/run/nbd.img"])
+        self.server.wait_output("serving")
+        guest.run(["mount", "/dev/nbd0", self.path])
+
+    def hang(self):
+        self.guest.run(["kill", "-USR1", str(self.server.pid)])
+        self.guest.wait_for("grep -q '(qa-nbd) T' /proc/[0-9]*/stat", what="the server's stop")
+
+    def go_on(self):
+        self.guest.run(["kill", "-USR2", str(self.server.pid)])
+
+    def remove(self):
+        self.go_on()
+        self.guest.wait_for(f"! mountpoint -q {self.path} || umount {self.path}")
+        self.server.kill(15)
+        self.server.wait(60)
+        self.guest.run(f"rm -r /run/nbd.img {self.folder} && rmdir {self.path} && systemctl daemon-reload")
+
+
+def freeze(guest, *paths, **arguments):
+    """As the host; all of @paths, of all where there are none, are then frozen."""
+    guest.wait_answer()
+    guest.port_of_host.send({"execute": "snapfreeze-freeze",
+                             "arguments": {**({"mountpoints": paths} if paths else {}), **arguments}})
+    reply = guest.port_of_host.read_reply(300)
+    assert "return" in reply, reply
+    assert set(guest.blocked(BOTH, timeout=2)) == set(paths or BOTH)
+
+
+def enabled(guest):
+    """The commands that the host may use."""
+    guest.wait_answer()
+    return {entry["name"] for entry in guest.port_of_host.call("guest-info")["supported_commands"] if entry["enabled"]}
+
+
+def told(guest, words):
+    """The host that froze learns that it did not hold, and why."""
+    guest.wait_answer()
+    with pytest.raises(AgentError, match=words):
+        guest.port_of_host.call("guest-fsfreeze-thaw")
+    with pytest.raises(AgentError, match="may be inconsistent"):
+        guest.port_of_host.call("guest-fsfreeze-thaw")
+
+
+def change_while_a_frozen_disk_hangs(guest, fragile, command):
+    """Runs a package manager's @command with /srv and @fragile frozen, and this one's disk without an answer. All else is
+    thawed, the command ends, and whatever version there is then runs, and thaws the rest when the disk answers. Returns the
+    job."""
+    guest.wait_answer()
+    guest.port_of_host.send({"execute": "guest-fsfreeze-freeze-list",
+                             "arguments": {"mountpoints": ["/srv", fragile.path]}})
+    assert guest.port_of_host.read_reply(120)["return"] == 2
+    fragile.hang()
+    job = guest.run(f"{command} 2>&1", timeout=900, check=False)
+    print(f"\n{command}: ended with {job.returncode} after {job.ms / 1000:.0f} s\n{job.stdout}")
+    assert f"still frozen, since the disk does not answer:\n{fragile.path}\n" in job.stdout.replace("\r", "")
+    assert guest.blocked(BOTH, timeout=60) == []
+    guest.wait_answer()
+    assert guest.show("ActiveState") == "active"
+    assert guest.blocked([fragile.path], timeout=1) == [fragile.path]
+    fragile.go_on()
+    guest.wait_for(lambda: guest.blocked([fragile.path], timeout=5) == [], 120, what="the thaw")
+    guest.wait_for(lambda: guest.port_of_host.call("snapfreeze-status")["state"] in ("thawed", "expired"), 120)
+    told(guest, "the agent was stopped")
+    return job
 
 
 def bumped(deb, version, into):

@@ -20,6 +20,7 @@ SUITE = "bookworm"
 # Beside debootstrap's smallest set: what a server has, and what our packages depend on (the guest has no network).
 PACKAGES = """
 init systemd systemd-sysv udev dbus libpam-systemd kmod cron procps e2fsprogs xfsprogs iproute2 sudo qemu-guest-agent
+rpm
 libglib2.0-0 libjson-glib-1.0-0 libmount1 libcap-ng0
 """.split()
 FILES = {

@@ -11,8 +11,8 @@ import pytest
 import image
 import packages
 from holding import writable_ms
-from installed import BOTH, UNIT, InstalledGuest, bumped
-from ports import AgentError
+from installed import (BOTH, UNIT, FragileDisk, InstalledGuest, bumped, change_while_a_frozen_disk_hangs, enabled, freeze,
+                       told)
 
 # The figure of `systemd-analyze security`, of 10; SECURITY.md tells what is left open, and why.
 EXPOSURE = 9.2
@@ -20,6 +20,8 @@ EXPOSURE_CLOSED = 6.0
 # For the command `installed`.
 HOLD = int(os.environ.get("SNAPFREEZE_INSTALLED_HOLD", "10"))
 ROUNDS = int(os.environ.get("SNAPFREEZE_INSTALLED_ROUNDS", "1"))
+# What a unit whose disk hangs is waited for: its own time in the command `installed`.
+STOP_S = 60 if ROUNDS > 1 else 10
 # A busy machine takes longer for a hook than the ten seconds that are the default.
 CONFIGURATION = "[general]\nblock-rpcs=guest-get-load\nverbose=true\n[hooks]\ntimeout=120\n"
 
@@ -84,25 +86,6 @@ def restarted(guest):
     guest.run(["systemctl", "restart", UNIT])
 
 
-def freeze(guest, *paths, **arguments):
-    """As the host; all of @paths, of all where there are none, are then frozen."""
-    guest.wait_answer()
-    guest.port_of_host.send({"execute": "snapfreeze-freeze",
-                             "arguments": {**({"mountpoints": paths} if paths else {}), **arguments}})
-    reply = guest.port_of_host.read_reply(300)
-    assert "return" in reply, reply
-    assert set(guest.blocked(BOTH, timeout=2)) == set(paths or BOTH)
-
-
-def told(guest, words):
-    """The host that froze learns that it did not hold, and why."""
-    guest.wait_answer()
-    with pytest.raises(AgentError, match=words):
-        guest.port_of_host.call("guest-fsfreeze-thaw")
-    with pytest.raises(AgentError, match="may be inconsistent"):
-        guest.port_of_host.call("guest-fsfreeze-thaw")
-
-
 def test_apt_replaces_qemu_ga_and_thaws_what_that_had_frozen(guest):
     print("\n" + guest.said_by_apt)
     assert guest.left_by_apt == []
@@ -113,10 +96,8 @@ def test_apt_replaces_qemu_ga_and_thaws_what_that_had_frozen(guest):
 def test_qemu_gas_configuration_is_kept_and_read(guest):
     assert guest.show("ActiveState") == "active"
     assert guest.run("dpkg-query -W -f '${db:Status-Status}' qemu-guest-agent", check=False).stdout != "installed"
-    info = guest.port_of_host.call("guest-info")
-    enabled = {entry["name"]: entry["enabled"] for entry in info["supported_commands"]}
-    assert enabled["snapfreeze-status"] and enabled["guest-get-osinfo"]
-    assert not enabled["guest-get-load"], "qemu-ga's configuration is read"
+    assert {"snapfreeze-status", "guest-get-osinfo"} <= enabled(guest)
+    assert "guest-get-load" not in enabled(guest), "qemu-ga's configuration is read"
 
 
 def test_the_unit_has_no_mount_namespace_of_its_own(guest):
@@ -329,6 +310,33 @@ def test_an_upgrade_while_the_root_is_frozen_waits_for_the_deadline(guest, tmp_p
     told(guest, "expired")
 
 
+@pytest.fixture
+def fragile(guest):
+    disk = FragileDisk(guest, STOP_S)
+    yield disk
+    disk.remove()
+
+
+def apt_while_a_frozen_disk_hangs(guest, fragile, command):
+    job = change_while_a_frozen_disk_hangs(guest, fragile, f"DEBIAN_FRONTEND=noninteractive apt-get -y {command}")
+    assert guest.sh("dpkg --audit") == ""
+    return job
+
+
+def test_a_removal_while_a_frozen_disk_hangs_gives_up_says_so_and_leaves_the_agent_at_work(guest, fragile):
+    before = version(guest)
+    job = apt_while_a_frozen_disk_hangs(guest, fragile, "remove snapfreeze-agent")
+    assert job.returncode != 0 and "not removed, since nothing else would thaw that" in job.stdout
+    assert version(guest) == before
+
+
+def test_an_upgrade_while_a_frozen_disk_hangs_goes_on_and_says_what_is_left(guest, fragile, tmp_path):
+    newer = bumped(guest.debs["snapfreeze-agent"], "0.1.0-4", tmp_path)
+    guest.push(newer, "/root/newer.deb", 0o644)
+    assert apt_while_a_frozen_disk_hangs(guest, fragile, "install /root/newer.deb").returncode == 0
+    assert version(guest) == "installed 0.1.0-4"
+
+
 def test_reboot_by_the_host_and_udev_starts_the_agent(guest):
     guest.wait_answer()
     guest.port_of_host.send({"execute": "guest-shutdown", "arguments": {"mode": "reboot"}})
@@ -352,11 +360,14 @@ def test_a_removal_while_frozen_thaws_first_and_a_purge_leaves_nothing(guest, fr
     assert guest.sh("find / -xdev -path /root -prune -o -path /var/cache -prune -o -name '*snapfreeze*' -print") == ""
     assert guest.sh("ls -d /run/*snapfreeze* /run/systemd/*/*snapfreeze* 2>/dev/null; :") == ""
     assert guest.sh("cat /etc/qemu/qemu-ga.conf") == CONFIGURATION.strip(), "the user's"
-    # Without that file the package brings its own, with a socket for the client.
+    # Without that file the package brings its own, with a socket for the client, and with what other places block.
     guest.run(["rm", "-r", "/etc/qemu"])
+    guest.push(b'DAEMON_ARGS="-b guest-get-load -v"\n', "/etc/default/qemu-guest-agent", 0o644)
     guest.port_of_host.close()
-    guest.install(guest.debs["snapfreeze-agent"], guest.debs["snapfreeze"])
+    said = guest.install(guest.debs["snapfreeze-agent"], guest.debs["snapfreeze"])
+    assert "from /etc/default/qemu-guest-agent, are now in /etc/snapfreeze/agent.conf:\n" in said, said
     assert "thawed" in guest.sh("snapfreeze status")
+    assert "guest-get-load" not in enabled(guest) and "guest-get-osinfo" in enabled(guest)
 
 
 def test_powered_down_by_the_host(guest):
