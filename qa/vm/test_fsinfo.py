@@ -3,6 +3,8 @@
 
 import pytest
 
+from agents import QemuGa
+
 # Long enough to be kept, and to be read for a while.
 MOUNTS = 3000
 SOURCE = "/mnt/ext4-a/dir"
@@ -76,3 +78,17 @@ def test_while_mounts_come_and_go_the_rest_is_told_of(guest, long_table, agent):
     storm.wait()
     guest.run(f"mount --bind {SOURCE} /run/here/b")
     assert told(agent) == sorted([*before, "/run/here/b"])
+
+
+def entries(agent):
+    """All that both tell alike; qemu-ga does not follow loop devices down to disks."""
+    return sorted((entry["mountpoint"], entry["name"], entry["type"], sorted(disk["dev"] for disk in entry["disk"]))
+                  for entry in agent.call("guest-get-fsinfo") if not entry["name"].startswith("loop"))
+
+
+def test_a_kept_table_gives_qemu_gas_answer(guest, long_table, agent):
+    told(agent)
+    assert is_kept(guest, agent)
+    ours = entries(agent)
+    agent.stop()
+    assert ours == entries(QemuGa(guest).start())
