@@ -98,17 +98,45 @@ bool sf_suspend_is_possible(const char *sys, SfSuspend mode)
 	return !suspend_modes[mode].disk || has_word(disk, suspend_modes[mode].disk);
 }
 
+static bool write_state(const char *folder, SfSuspend mode, GError **error)
+{
+	const char *state = suspend_modes[mode].state;
+
+	return sf_sysfs_write(folder, "state", state) ||
+	       sf_throw_errno(error, "write '%s' to '%s/state'", state, folder);
+}
+
+/* (transfer full) (nullable): how the machine goes down, which the kernel shows in brackets. */
+static char *disk_mode(const char *folder)
+{
+	g_autofree char *text = sf_sysfs_read(folder, "disk");
+	char *begin = text ? strchr(text, '[') : NULL;
+	const char *end = begin ? strchr(begin, ']') : NULL;
+
+	return end ? g_strndup(begin + 1, (gsize)(end - begin - 1)) : NULL;
+}
+
+/* What was in force is put back, once the guest is awake again or where it never slept: it would
+ * turn the next hibernation, whoever asks for it, into another. */
+static bool suspend_with_disk(const char *folder, SfSuspend mode, GError **error)
+{
+	g_autofree char *before = disk_mode(folder);
+	const char *disk = suspend_modes[mode].disk;
+
+	if (!sf_sysfs_write(folder, "disk", disk))
+		return sf_throw_errno(error, "write '%s' to '%s/disk'", disk, folder);
+	bool is_done = write_state(folder, mode, error);
+	if (before)
+		(void)sf_sysfs_write(folder, "disk", before);
+	return is_done;
+}
+
 bool sf_suspend_by_kernel(const char *sys, SfSuspend mode, GError **error)
 {
 	g_autofree char *folder = g_build_filename(sys, "power", NULL);
-	const char *disk = suspend_modes[mode].disk;
 
-	if (disk && !sf_sysfs_write(folder, "disk", disk))
-		return sf_throw_errno(error, "write '%s' to '%s/disk'", disk, folder);
-	if (!sf_sysfs_write(folder, "state", suspend_modes[mode].state))
-		return sf_throw_errno(error, "write '%s' to '%s/state'", suspend_modes[mode].state,
-				      folder);
-	return true;
+	return suspend_modes[mode].disk ? suspend_with_disk(folder, mode, error)
+					: write_state(folder, mode, error);
 }
 
 typedef struct {

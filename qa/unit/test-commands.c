@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <netpacket/packet.h>
 #include <string.h>
 #include <utmpx.h>
@@ -358,6 +359,24 @@ static void test_suspend_by_kernel(void)
 	assert_power(machine, "disk", "suspend");
 }
 
+static void test_hybrid_suspend_puts_the_mode_back(void)
+{
+	static const char modes[] = "shutdown [platform] suspend\n";
+	g_autoptr(FakeMachine) machine = fake_machine_new("");
+	g_autofree char *state = g_build_filename(machine->sys, "power/state", NULL);
+
+	fake_machine_write(machine, "sys/power/state", "x");
+	fake_machine_write(machine, "sys/power/disk", modes);
+	g_assert_true(sf_suspend_by_kernel(machine->sys, SF_SUSPEND_HYBRID, NULL));
+	assert_power(machine, "disk", "platform");
+	/* The kernel refuses to sleep. */
+	fake_machine_write(machine, "sys/power/disk", modes);
+	g_unlink(state);
+	g_assert_false(sf_suspend_by_kernel(machine->sys, SF_SUSPEND_HYBRID, NULL));
+	fake_machine_write(machine, "sys/power/state", "x");
+	assert_power(machine, "x", "platform");
+}
+
 static void test_clock(void)
 {
 	struct tm hardware;
@@ -414,6 +433,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/commands/memory-blocks", test_memory_blocks);
 	g_test_add_func("/commands/suspend", test_suspend);
 	g_test_add_func("/commands/suspend-by-kernel", test_suspend_by_kernel);
+	g_test_add_func("/commands/hybrid-suspend-puts-the-mode-back",
+			test_hybrid_suspend_puts_the_mode_back);
 	g_test_add_func("/commands/clock", test_clock);
 	g_test_add_func("/commands/program", test_program);
 	return g_test_run();
