@@ -27,12 +27,9 @@
 #include "agent/freezer/confinement.h"
 #include "agent/freezer/core.h"
 #include "agent/freezer/limits.h"
+#include "agent/freezer/memory.h"
 #include "agent/freezer/messages.h"
 #include "agent/freezer/worker.h"
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
 
 enum { FD_SOCKET = 3, FD_RECORD = 4 };
 enum { ON_SOCKET, ON_SIGNAL, ON_BOOTTIME, ON_MONOTONIC, ON_DONE, ON_COUNT };
@@ -98,30 +95,9 @@ static void carry_out_tells(void)
 	}
 }
 
-/* The whole pages of @begin to @end, which hold nothing between two freezes. */
-static int lock_pages(void *begin, void *end, bool needed)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = ((uintptr_t)begin + page - 1) / page * page,
-		  to = (uintptr_t)end / page * page;
-
-	if (to <= from)
-		return 0;
-	if (needed)
-		return mlock((void *)from, to - from);
-	munlock((void *)from, to - from);
-	return madvise((void *)from, to - from, MADV_DONTNEED);
-}
-
-/* Half a megabyte that is there and locked from a plan's arrival to its end. */
 static int lock_tables(bool needed)
 {
-	struct sf_core *core = &freezer.core;
-	struct sf_workers *workers = &freezer.workers;
-
-	if (lock_pages(core->targets, core + 1, needed) < 0)
-		return -errno;
-	return lock_pages(workers->workers, workers + 1, needed) < 0 ? -errno : 0;
+	return sf_memory_lock_tables(&freezer.core, &freezer.workers, needed);
 }
 
 static void close_targets(void)
@@ -301,18 +277,6 @@ static void run(void)
 	}
 }
 
-/* It must not be the one that the kernel kills when memory runs out. Without the right to it: as
- * others. */
-static void refuse_oom_kill(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, "-1000", 5);
-	close(fd);
-}
-
 static int open_signals(pid_t agent)
 {
 	sigset_t mask;
@@ -368,11 +332,7 @@ static bool open_events(pid_t agent)
 /* Returns: NULL, or what is missing; in a rehearsal nothing is, since nothing can hang on us. */
 static const char *lock_down(bool rehearse)
 {
-	refuse_oom_kill();
-	/* Memory that the kernel gets for us never waits for a filesystem (prctl(2)); older kernels
-	 * do without. */
-	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	freezer.may_be_paged = mlockall(MCL_CURRENT | MCL_FUTURE) < 0;
+	freezer.may_be_paged = !sf_memory_lock();
 	lock_tables(false);
 	if (freezer.may_be_paged && !rehearse)
 		return "cannot lock its memory (mlockall): raise the limit of locked memory\n";
