@@ -75,6 +75,17 @@ static void see_other(Scan *scan, uint64_t inode, pid_t pid)
 			    GUINT_TO_POINTER(scan->seen->len));
 }
 
+/* The kernel says EACCES, too, of a process that has ended within the call (fs/proc/namespaces.c,
+ * proc_ns_readlink()): then it says another thing the next time. */
+static bool may_not_be_asked(int proc_fd, const char *path)
+{
+	uint64_t inode;
+
+	if (errno != EACCES && errno != EPERM)
+		return false;
+	return !sf_process_scan_inode(proc_fd, path, &inode) && (errno == EACCES || errno == EPERM);
+}
+
 static void ask(Scan *scan, pid_t pid, uint64_t own, guint *unread)
 {
 	char path[32];
@@ -82,7 +93,7 @@ static void ask(Scan *scan, pid_t pid, uint64_t own, guint *unread)
 
 	g_snprintf(path, sizeof(path), "%d/ns/mnt", (int)pid);
 	if (!sf_process_scan_inode(scan->proc_fd, path, &inode))
-		*unread += errno == EACCES || errno == EPERM;
+		*unread += may_not_be_asked(scan->proc_fd, path);
 	else if (inode != own)
 		see_other(scan, inode, pid);
 }
