@@ -66,7 +66,7 @@ class Cell:
         self.control.sync(120)
         self.id_before = self.control.call("snapfreeze-status", 120).get("last", {}).get("id")
         plan = self.control.call("snapfreeze-plan", 120)["filesystems"]
-        self.order = [entry["mountpoint"] for entry in plan if entry["fstype"] not in ("vfat",)]
+        self.order = [place(entry) for entry in plan if entry["fstype"] not in ("vfat",)]
         self.planned = self.order
         self.asked_on = self.host.socket
 
@@ -109,7 +109,7 @@ class Cell:
     def in_state(self, name):
         """Mount points, by snapfreeze-status on the other channel."""
         report = self.control.call("snapfreeze-status", 120)
-        return [entry["mountpoint"] for entry in report.get("filesystems", []) if entry["state"] == name]
+        return [place(entry) for entry in report.get("filesystems", []) if entry["state"] == name]
 
     # ---- the host
 
@@ -151,6 +151,12 @@ class Cell:
     def mark(self, job=None):
         """The moment of the fault, which the promise counts from: now, or the end of @job. The last mark counts."""
         self.injected_ns = job.end_ns if job else self.now()
+
+
+def place(entry):
+    """A path that leads from here to a filesystem of a plan or a report."""
+    space = entry.get("namespace")
+    return f"/proc/{space['pid']}/root{entry['mountpoint']}" if space else entry["mountpoint"]
 
 
 def key_file(group, values):

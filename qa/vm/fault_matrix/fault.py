@@ -9,7 +9,7 @@ STAGES = ("planning", "hooks", "flush", "freezing-first", "freezing-middle", "fr
           "after")
 BEFORE_FREEZING = ("planning", "hooks", "flush")
 FREEZING = ("freezing-first", "freezing-middle", "freezing-last")
-ROWS = ("process", "memory", "disk", "table", "host", "log")
+ROWS = ("process", "memory", "disk", "table", "space", "host", "log")
 
 # What must come of the freeze, in a stage. LOST: it must not count as consistent, and a host that was told "frozen"
 # must be told so. HELD: it must count as consistent. ANY: either, but never a claim that the kernel's trace disproves.
