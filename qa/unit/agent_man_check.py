@@ -177,6 +177,14 @@ def test_sample_configuration_is_read_and_gives_the_defaults():
     assert differs == EXAMPLES, differs ^ EXAMPLES
 
 
+def test_what_readme_shows_is_a_configuration():
+    text = read("README.md").split("\n## Configuration\n")[1].split("\n## ")[0]
+    shown = "\n".join(re.findall(r"^    (.*)", text, re.M))
+    assert settings(shown).keys() < parser_keys()
+    dump = dumped(shown)
+    assert dump["commands", "profile"] == "full" and dump["freeze", "timeout"] == "120", dump
+
+
 def test_pages_are_clean():
     if not shutil.which("mandoc"):
         raise tap.Skip("mandoc is not installed")
