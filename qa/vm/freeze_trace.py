@@ -12,8 +12,7 @@ PROBES = ["p:qa/freeze freeze_super device=+16(%di):u32", "r256:qa/freeze_end fr
 # while the guest lives: QEMU 7.2 sometimes keeps its translation of the breakpoint that the kernel puts there meanwhile,
 # and if that lies in the scheduler (a tracepoint in it goes on and off with any event, but for norecord-cmd), the guest
 # goes round in it for ever, with nothing on its console.
-KERNEL_WORDS = (f"kprobe_event={';'.join(PROBES).replace(' ', ',')} trace_clock=mono "
-                "trace_options=norecord-cmd")
+KERNEL_WORDS = f"kprobe_event={';'.join(PROBES).replace(' ', ',')} trace_clock=mono trace_options=norecord-cmd"
 LINE = re.compile(r"-(?P<thread>\d+)\s+\[\d+\]\s+\S+\s+(?P<time>[\d.]+): (?P<name>\w+): .*?(?:device=(?P<device>\d+)"
                   r"|result=(?P<result>-?\d+))")
 

@@ -229,7 +229,7 @@ def test_killed_while_frozen_the_lease_ends_the_freeze(closed, relay):
     process.kill()
     process.communicate()
     waited = closed.write_ms("/mnt/covered", timeout=60)
-    assert waited is not None and waited < LEASE_MS + SECOND_MS
+    assert waited is not None and waited < 2 * LEASE_MS
     # Nobody was left to remove them.
     for left in [*closed.folder.glob("under-*.qcow2"), *closed.folder.glob("cover-*.qcow2")]:
         left.unlink()

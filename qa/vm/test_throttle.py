@@ -66,7 +66,7 @@ class Machine:
         self.guest.wait_for(self.is_lowered, 120, 0.01, "a lower limit")
 
     def wait_restored(self, before):
-        self.guest.wait_for(lambda: self.limits() == before, 60, 0.1, f"{before}")
+        self.guest.wait_for(lambda: self.limits() == before, 120, 0.1, f"{before}")
 
 
 @pytest.fixture(scope="module")

@@ -248,7 +248,7 @@ def stuck_disk(guest):
 
 def test_status_behind_a_freeze_on_its_channel_is_answered_behind_it(guest, make_agent):
     agent = make_agent(guest).start(config=TWO_MORE)
-    with guest.agent_port("test") as other, slow_writes(guest, 800):
+    with guest.agent_port("test") as other, slow_writes(guest, 2000):
         other.sync()
         agent.port.send(request("guest-fsfreeze-freeze-list", mountpoints=["/mnt/linear"]))
         guest.wait_for(lambda: other.call("guest-fsfreeze-status") == "frozen", what="the first FIFREEZE")
@@ -269,7 +269,7 @@ def test_status_behind_a_freeze_on_its_channel_is_answered_behind_it(guest, make
 
 def test_a_thaw_from_another_channel_ends_a_freeze_that_is_being_made(guest, make_agent):
     agent = make_agent(guest).start(config=TWO_MORE)
-    with guest.agent_port("test") as other, slow_writes(guest, 800):
+    with guest.agent_port("test") as other, slow_writes(guest, 2000):
         other.sync()
         agent.port.send(request("guest-fsfreeze-freeze-list", mountpoints=["/mnt/linear", "/mnt/ext4-a"]))
         guest.wait_for(lambda: other.call("guest-fsfreeze-status") == "frozen", what="the first FIFREEZE")
