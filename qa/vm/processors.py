@@ -44,7 +44,7 @@ def look(monitor, number, cpu, symbols):
     pointer, stack = (int(re.search(rf"{name}=(\w+)", registers)[1], 16) for name in ("RIP", "RSP"))
     text = [f"look {number}, processor {cpu}: {symbols and symbols.name(pointer) or hex(pointer)}"]
     if number == 0:
-        text += [registers.strip(), monitor(f"x/8i {pointer:#x}", cpu).strip()]
+        text += [registers.partition("FCW=")[0].strip(), monitor(f"x/8i {pointer:#x}", cpu).strip()]
     if symbols:
         words = re.findall(r"0x([0-9a-f]{16})", monitor(f"x/{STACK_WORDS}gx {stack:#x}", cpu))
         names = filter(None, (symbols.name(int(word, 16)) for word in words))
