@@ -32,7 +32,7 @@ sf_sysconfig_options() {
 	sf_option '' "$(sf_setting /etc/sysconfig/qemu-ga QEMU_GA_ARGS)"
 	sf_hook=$(sf_setting /etc/sysconfig/qemu-ga FSFREEZE_HOOK_PATHNAME)
 	case $sf_hook in
-	/etc/qemu-ga/*) ;;
+	/etc/qemu-ga/fsfreeze-hook) ;;
 	*) sf_option --fsfreeze-hook= "$sf_hook" ;;
 	esac
 }
@@ -131,9 +131,9 @@ sf_sources() {
 	done
 }
 
-# Scripts that Fedora's hook ran.
+# Scripts that Fedora's hook ran, which is not taken over.
 sf_tell_of_hooks() {
-	for sf_script in "$sf_root"/etc/qemu-ga/fsfreeze-hook.d/* "$sf_root"/etc/qemu/fsfreeze-hook.d/*; do
+	for sf_script in "$sf_root"/etc/qemu-ga/fsfreeze-hook.d/*; do
 		if [ -f "$sf_script" ] && [ -x "$sf_script" ]; then
 			echo "snapfreeze-agent: ${sf_script#"$sf_root"} is run if it is linked into /etc/snapfreeze/hooks.d"
 		fi
@@ -142,20 +142,20 @@ sf_tell_of_hooks() {
 
 take_over() {
 	sf_options=$(sf_all_options)
-	sf_sources=$(sf_sources)
+	sf_files=$(sf_sources)
 	if [ -e "$sf_root$sf_conf" ]; then
-		[ -z "$sf_sources" ] || echo "snapfreeze-agent: $sf_conf exists; not read:$sf_sources"
+		[ -z "$sf_files" ] || echo "snapfreeze-agent: $sf_conf exists; not read:$sf_files"
 	elif [ -z "$sf_options" ]; then
-		[ -z "$sf_sources" ] || echo "snapfreeze-agent: not read, but without options of qemu-ga:$sf_sources"
+		[ -z "$sf_files" ] || echo "snapfreeze-agent: not read, but without options of qemu-ga:$sf_files"
 		sf_make_plain
 	elif sf_lines=$(sf_take_over_options "$sf_options"); then
 		sf_write_conf "$sf_lines"
-		echo "snapfreeze-agent: these options of qemu-ga, from$sf_sources, are now in $sf_conf:"
+		echo "snapfreeze-agent: these options of qemu-ga, from$sf_files, are now in $sf_conf:"
 		printf '%s\n' "$sf_lines" | sed 's/^\[[^]]*\] /    /'
 	else
 		sf_lines=$(sf_take_over_options '') || sf_lines=
 		sf_write_conf "$(printf '%s\n[commands] profile=snapshot\n' "$sf_lines")"
-		echo "snapfreeze-agent: THE OPTIONS OF QEMU-GA IN$sf_sources CANNOT BE TAKEN OVER: $sf_options" >&2
+		echo "snapfreeze-agent: THE OPTIONS OF QEMU-GA IN$sf_files CANNOT BE TAKEN OVER: $sf_options" >&2
 		echo "snapfreeze-agent: since they may block commands, the host may only freeze and thaw (profile=snapshot) until you" >&2
 		echo "snapfreeze-agent: have looked at $sf_conf" >&2
 	fi

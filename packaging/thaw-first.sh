@@ -88,23 +88,32 @@ sf_thaw_qemu_ga() {
 		return 0
 	fi
 	echo "snapfreeze-agent: qemu-ga was ended with this guest frozen ($sf_note); thawing first:"
-	sf_unfreeze_all &
-	sf_pid=$!
-	sf_tries=0
-	while grep -q '^State:.[^Z]' /proc/$sf_pid/status 2>/dev/null && [ $sf_tries -lt 100 ]; do
-		sleep 0.1
-		sf_tries=$((sf_tries + 1))
-	done
+	sf_unfreeze_all
 }
 
 # Side by side: one on a disk that does not answer, or that waits for another's thaw, holds up no other.
 sf_unfreeze_all() {
 	sf_filesystems | {
 		while read -r sf_paths; do
-			sf_unfreeze_one "$sf_paths" </dev/null &
+			sf_unfreeze_in_time "$sf_paths" </dev/null &
 		done
 		wait
 	}
+}
+
+# What hangs is left to itself, and to the agent, which goes on with it at its start.
+sf_unfreeze_in_time() {
+	sf_unfreeze_one "$1" &
+	sf_pid=$!
+	sf_tries=0
+	while grep -q '^State:.[^Z]' /proc/$sf_pid/status 2>/dev/null; do
+		if [ $sf_tries -ge 100 ]; then
+			printf 'snapfreeze-agent: not thawed, since it does not answer: %b\n' "$1" >&2
+			return
+		fi
+		sleep 0.1
+		sf_tries=$((sf_tries + 1))
+	done
 }
 
 # Another's mount may cover a mount point: the first that leads to something frozen does.

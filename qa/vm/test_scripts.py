@@ -9,7 +9,7 @@ import pytest
 import image
 import packages
 from agents import QemuGa, Snapfreeze
-from holding import SECOND_MS, told, writable_ms
+from holding import SECOND_MS, suspended, told, writable_ms
 
 SOME = ["/mnt/ext4-a", "/mnt/xfs", "/mnt/loop", "/mnt/with space"]
 NOTE = "/run/qga.state.isfrozen"
@@ -107,6 +107,20 @@ def test_what_qemu_ga_left_frozen_is_thawed_before_the_package_is_unpacked(unpac
     agent = Installed(unpacked).start()
     told(agent)
     assert unpacked.run(["test", "-e", NOTE], check=False).returncode != 0
+
+
+def test_what_qemu_ga_left_frozen_on_a_disk_that_hangs_holds_up_no_installation_and_is_named(unpacked, theirs):
+    theirs.signal(9)
+    theirs.job.wait(60)
+    theirs.port.close()
+    unpacked.run(["qa-freeze", "freeze", "/mnt/linear"])  # as qemu-ga's, of which nobody can tell either
+    with suspended(unpacked):
+        job = script(unpacked, "preinst", "install")
+        assert "does not answer: /mnt/linear" in job.stderr
+        assert unpacked.blocked([*SOME, "/mnt/linear"], timeout=5) == ["/mnt/linear"]
+        assert all(path in job.stdout.splitlines() for path in SOME), job.stdout
+    assert writable_ms(unpacked) < 10 * SECOND_MS
+    told(Installed(unpacked).start())
 
 
 def test_a_qemu_ga_that_runs_is_asked_by_its_host_only(unpacked, theirs):

@@ -90,8 +90,8 @@ TAKEN = {
         {"allow-rpcs": "guest-ping,guest-fsfreeze-freeze,guest-fsfreeze-thaw,snapfreeze-plan,snapfreeze-status,"
                        "snapfreeze-freeze,snapfreeze-thaw,snapfreeze-extend"}),
     "the newest Fedora's, and a hook of one's own": (
-        {SYSCONFIG: "QEMU_GA_ARGS=--block-rpcs=guest-exec\nFSFREEZE_HOOK_PATHNAME=/opt/hook\n"},
-        {"block-rpcs": "guest-exec", "fsfreeze-hook": "/opt/hook"}),
+        {SYSCONFIG: "QEMU_GA_ARGS=--block-rpcs=guest-exec\nFSFREEZE_HOOK_PATHNAME=/etc/qemu-ga/mine\n"},
+        {"block-rpcs": "guest-exec", "fsfreeze-hook": "/etc/qemu-ga/mine"}),
     "both": (
         {"etc/qemu/qemu-ga.conf": "[general]\nblock-rpcs=guest-get-load\nstatedir=/var/lib/qga\n",
          DEFAULT: 'DAEMON_ARGS="-b guest-exec"\n'}, {"block-rpcs": "guest-get-load,guest-exec"}),
