@@ -208,25 +208,25 @@ static void blame_hidden_superblocks(const SfLookout *lookout, GPtrArray *reason
 }
 
 /* Who named filesystems meant those, and no others. */
-GPtrArray *sf_lookout_after_freeze(SfLookout *lookout)
+static GPtrArray *find_reasons(SfLookout *lookout, bool is_first)
 {
 	GPtrArray *reasons = g_ptr_array_new_with_free_func(g_free);
 
 	if (!lookout->plan->is_whole)
 		return reasons;
 	blame_changed_tables(lookout, reasons);
-	blame_other_namespaces(lookout, reasons);
+	if (is_first)
+		blame_other_namespaces(lookout, reasons);
 	blame_hidden_superblocks(lookout, reasons);
 	return reasons;
 }
 
+GPtrArray *sf_lookout_after_freeze(SfLookout *lookout)
+{
+	return find_reasons(lookout, true);
+}
+
 GPtrArray *sf_lookout_before_thaw(SfLookout *lookout)
 {
-	GPtrArray *reasons = g_ptr_array_new_with_free_func(g_free);
-
-	if (!lookout->plan->is_whole)
-		return reasons;
-	blame_changed_tables(lookout, reasons);
-	blame_hidden_superblocks(lookout, reasons);
-	return reasons;
+	return find_reasons(lookout, false);
 }

@@ -47,7 +47,7 @@ static bool refuse_id(const SfSession *session, int64_t id, GError **error)
 	return true;
 }
 
-/* Whoever thaws and whatever ended the freeze meanwhile: this event fits both. */
+/* What else has ended the freeze meanwhile answers whoever waits. */
 static void on_looked(gpointer user_data)
 {
 	SfSession *session = user_data;

@@ -40,14 +40,7 @@ static void make_machine(void)
 {
 	machine = fake_machine_new("20 1 253:1 / / rw - ext4 /dev/vda1 rw\n"
 				   "21 20 7:0 / /img rw - ext4 /dev/loop0 rw\n");
-	fake_machine_link(machine, "proc/self/ns/mnt", "mnt:[1]");
-	fake_machine_disk(machine, "vda", "253:0", "pci0000:00/virtio1");
-	for (int i = 1; i <= 4; i++) {
-		g_autofree char *name = g_strdup_printf("vda%d", i);
-		g_autofree char *number = g_strdup_printf("253:%d", i);
-
-		fake_machine_partition(machine, "vda", name, number);
-	}
+	fake_machine_add_vda(machine, 4);
 	fake_machine_loop(machine, "loop0", "7:0", "/data/a.img");
 	fake_machine_btrfs(machine, "6a7f", "vda3");
 	add_process(7);

@@ -164,3 +164,15 @@ void fake_machine_btrfs(FakeMachine *machine, const char *uuid, const char *devi
 
 	link_to_device(machine, path, device);
 }
+
+void fake_machine_add_vda(FakeMachine *machine, int count)
+{
+	fake_machine_link(machine, "proc/self/ns/mnt", "mnt:[1]");
+	fake_machine_disk(machine, "vda", "253:0", "pci0000:00/virtio1");
+	for (int i = 1; i <= count; i++) {
+		g_autofree char *name = g_strdup_printf("vda%d", i);
+		g_autofree char *number = g_strdup_printf("253:%d", i);
+
+		fake_machine_partition(machine, "vda", name, number);
+	}
+}

@@ -17,6 +17,9 @@ FakeMachine *fake_machine_new(const char *mountinfo);
 void fake_machine_free(FakeMachine *machine);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FakeMachine, fake_machine_free)
 
+/* A mount namespace of its own, and a disk "vda" with partitions from 253:1 to 253:@count. */
+void fake_machine_add_vda(FakeMachine *machine, int count);
+
 void fake_machine_mount(FakeMachine *machine, const char *mountinfo);
 
 /* Writes a file, and the folders above it; @path is relative to the machine's folder. */

@@ -17,11 +17,7 @@ static FakeMachine *machine_new(void)
 {
 	FakeMachine *machine = fake_machine_new(ROOT);
 
-	fake_machine_link(machine, "proc/self/ns/mnt", "mnt:[1]");
-	fake_machine_disk(machine, "vda", "253:0", "pci0000:00/virtio1");
-	fake_machine_partition(machine, "vda", "vda1", "253:1");
-	fake_machine_partition(machine, "vda", "vda2", "253:2");
-	fake_machine_partition(machine, "vda", "vda3", "253:3");
+	fake_machine_add_vda(machine, 3);
 	return machine;
 }
 
