@@ -9,7 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 import tap
-from client_test import BROKEN, equal, finish, holds
+from client_stage import BROKEN, equal, finish, holds
 from fake_agent import HANG_UP, NO_REPLY
 from fake_qmp import MIB
 from snapshot_stage import Stage

@@ -14,7 +14,7 @@ import xml.dom.minidom
 
 sys.dont_write_bytecode = True
 import tap
-from client_test import BROKEN, FROZEN, SNAPFREEZE, THAWED, environment, equal, holds
+from client_stage import BROKEN, FROZEN, SNAPFREEZE, THAWED, environment, equal, holds
 from fake_agent import PATIENCE
 
 DOMAIN = """<domain><devices>

@@ -5,7 +5,7 @@ import contextlib
 import os
 import tempfile
 
-from client_test import FROZEN, THAWED, equal, holds, running, snapfreeze
+from client_stage import FROZEN, THAWED, equal, holds, running, snapfreeze
 from fake_agent import FakeAgent, Refusal
 from fake_qmp import MIB, FakeQmp, drive
 

@@ -12,7 +12,7 @@ import xml.dom.minidom
 
 sys.dont_write_bytecode = True
 import tap
-from client_test import BROKEN, FROZEN, THAWED, agent_of_qemu, equal, finish, holds, snapfreeze
+from client_stage import BROKEN, FROZEN, THAWED, agent_of_qemu, equal, finish, holds, snapfreeze
 from fake_agent import HANG_UP, NO_REPLY, Refusal
 from fake_qmp import drive
 from snapshot_stage import Stage, refuse, times
