@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* agent/options and agent/configuration: each option and key, what goes before what, the place in
- * every error, and that a dump reads back as itself. */
+/* agent/configuration: each key, what goes before what, the place in every error, and that a dump
+ * reads back as itself. */
 #include "config.h"
 
 #include <glib/gstdio.h>
@@ -358,59 +358,12 @@ static void test_places(Fixture *fixture, gconstpointer data)
 	}
 }
 
-static void test_bad_command_lines(Fixture *fixture, gconstpointer data)
+static void test_bad_command_line(Fixture *fixture, gconstpointer data)
 {
-	static const char *const lines[] = {"-x",    "--nothing", "-m",    "-m tcp",
-					    "extra", "-v=1",      "--path"};
+	g_autoptr(GError) error = NULL;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
-		g_autoptr(GError) error = NULL;
-
-		g_test_message("%s", lines[i]);
-		g_assert_null(load(fixture, lines[i], &error));
-		g_assert_error(error, SF_ERROR, SF_ERROR_GENERIC);
-	}
-}
-
-static SfAction action_of(const char *line)
-{
-	g_autofree char *whole = g_strconcat("agent ", line, NULL);
-	g_auto(GStrv) argv = g_strsplit(whole, " ", -1);
-	g_auto(SfOptions) options = {0};
-
-	g_assert_true(sf_options_parse(&options, g_strv_length(argv), argv, NULL));
-	return options.action;
-}
-
-static void test_actions(void)
-{
-	g_assert_cmpint(action_of("-v"), ==, SF_ACTION_RUN);
-	g_assert_cmpint(action_of("--recover"), ==, SF_ACTION_RECOVER);
-	g_assert_cmpint(action_of("--frozen"), ==, SF_ACTION_LIST_FROZEN);
-	g_assert_cmpint(action_of("-vD"), ==, SF_ACTION_DUMP);
-	g_assert_cmpint(action_of("--dump-conf"), ==, SF_ACTION_DUMP);
-	g_assert_cmpint(action_of("-b help"), ==, SF_ACTION_LIST_COMMANDS);
-	g_assert_cmpint(action_of("-a?"), ==, SF_ACTION_LIST_COMMANDS);
-	g_assert_cmpint(action_of("-V"), ==, SF_ACTION_VERSION);
-	g_assert_cmpint(action_of("-h"), ==, SF_ACTION_HELP);
-	g_assert_cmpint(action_of("--help"), ==, SF_ACTION_HELP);
-}
-
-static void test_hook_value(void)
-{
-	char *attached[] = {(char *)"agent", (char *)"-vF/hook", (char *)"-r", NULL};
-	char *alone[] = {(char *)"agent", (char *)"--fsfreeze-hook", (char *)"-p", (char *)"-x",
-			 NULL};
-	g_auto(SfOptions) first = {0};
-	g_auto(SfOptions) second = {0};
-
-	g_assert_true(sf_options_parse(&first, 3, attached, NULL));
-	g_assert_cmpstr(first.fsfreeze_hook, ==, "/hook");
-	g_assert_true(first.verbose && first.retry_path);
-	g_assert_true(sf_options_parse(&second, 4, alone, NULL));
-	g_assert_cmpstr(second.fsfreeze_hook, ==, "");
-	/* A value may look like an option. */
-	g_assert_cmpstr(second.path, ==, "-x");
+	g_assert_null(load(fixture, "-m tcp", &error));
+	g_assert_error(error, SF_ERROR, SF_ERROR_GENERIC);
 }
 
 static void assert_hook(Fixture *fixture, const char *line, const char *expected)
@@ -437,20 +390,6 @@ static void test_the_hook_of_qemu_ga(Fixture *fixture, gconstpointer data)
 	g_assert_false(config->hooks_enabled);
 }
 
-static void test_help(void)
-{
-	g_autofree char *help = sf_options_help();
-	static const char *const names[] = {
-		"-m, --method",     "-p, --path",    "-t, --statedir",      "-c, --config",
-		"-l, --logfile",    "-f, --pidfile", "-F, --fsfreeze-hook", "-b, --block-rpcs",
-		"-a, --allow-rpcs", "-v, --verbose", "-d, --daemonize",     "-r, --retry-path",
-		"-D, --dump-conf",  "-V, --version", "-h, --help",          "--rehearse",
-		"--recover"};
-
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		g_assert_nonnull(strstr(help, names[i]));
-}
-
 #define ADD(name, function) g_test_add(name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv)
@@ -467,11 +406,8 @@ int main(int argc, char **argv)
 	ADD("/configuration/which-file", test_which_file);
 	ADD("/configuration/chosen-file-must-exist", test_chosen_must_exist);
 	ADD("/configuration/errors-name-their-place", test_places);
-	ADD("/configuration/bad-command-lines", test_bad_command_lines);
+	ADD("/configuration/bad-command-line", test_bad_command_line);
 	ADD("/configuration/the-hook-of-qemu-ga", test_the_hook_of_qemu_ga);
 	g_test_add_func("/configuration/environment", test_environment);
-	g_test_add_func("/options/actions", test_actions);
-	g_test_add_func("/options/hook-value", test_hook_value);
-	g_test_add_func("/options/help", test_help);
 	return g_test_run();
 }
