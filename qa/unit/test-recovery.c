@@ -28,11 +28,11 @@ static void on_recovered(unsigned int thawed, const GError *error, gpointer user
 static Outcome recover(SfRecord *record, const SfPlanSource *source)
 {
 	Outcome outcome = {.loop = g_main_loop_new(NULL, FALSE)};
-	g_autoptr(SfRecovery) recovery =
-		sf_recovery_start(record, source, true, on_recovered, &outcome);
+	SfRecovery *recovery = sf_recovery_start(record, source, true, on_recovered, &outcome);
 
 	g_main_loop_run(outcome.loop);
 	g_main_loop_unref(outcome.loop);
+	sf_recovery_free(recovery);
 	return outcome;
 }
 
