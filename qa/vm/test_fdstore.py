@@ -33,8 +33,9 @@ class Manager:
         return int(self.lines("started")[-1])
 
     def kill_both(self):
-        """Agent and freezer at once; returns when both are gone."""
-        self.guest.run("kill -9 $(pidof snapfreeze-agent snapfreeze-freezer)")
+        """Agent, its children and freezer at once: stopped, so that none learns of another's death. Returns when all
+        are gone."""
+        self.guest.run("all=$(pidof snapfreeze-agent snapfreeze-freezer); kill -STOP $all; kill -9 $all")
         self.guest.wait_for("! pidof snapfreeze-agent snapfreeze-freezer")
         self.wait_count("ended", len(self.lines("started")))
 

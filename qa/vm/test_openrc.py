@@ -48,7 +48,7 @@ class Service(Installed):
 
     @property
     def pid(self):
-        return int(self.guest.sh("pidof snapfreeze-agent").split()[0])
+        return min(map(int, self.guest.sh("pidof snapfreeze-agent").split()))  # its children come later
 
     def wait_up(self):
         """Until an agent of OpenRC's answers."""
