@@ -182,9 +182,9 @@ static void test_short_table_is_not_kept(void)
 {
 	g_autoptr(FakeMachine) machine = long_machine(SF_FSINFO_CACHE_MIN_MOUNTS - 1);
 	g_autoptr(SfFsinfoCache) cache = sf_fsinfo_cache_new(SF_FSINFO_CACHE_SECONDS);
-	g_autoptr(SfFsinfoTable) first = get_table(cache, machine);
 	g_autoptr(SfFsinfoTable) second = NULL;
 
+	sf_fsinfo_table_unref(get_table(cache, machine));
 	fake_machine_mount(machine, TABLE);
 	second = get_table(cache, machine);
 	g_assert_cmpuint(second->entries->len, ==, 8);

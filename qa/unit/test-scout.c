@@ -141,10 +141,10 @@ static void test_main_loop_goes_on(void)
 static void test_too_late(void)
 {
 	g_autoptr(FakeMachine) machine = machine_new();
-	g_autofree char *fifo = add_process(machine, 7, "mnt:[2]", NULL);
 	g_autoptr(SfScout) scout = scout_new(machine);
 	Answer answer = {0};
 
+	g_free(add_process(machine, 7, "mnt:[2]", NULL));
 	sf_scout_ask(scout, SF_SCOUT_PLAN, 100, on_answer, &answer);
 	wait_answer(&answer);
 	g_assert_cmpstr(answer.error, ==, "the mount tables were not read within 0.1 s");
@@ -242,11 +242,11 @@ static SfPlan *travel(const SfPlan *plan)
 static void test_plan_travels(void)
 {
 	g_autoptr(FakeMachine) machine = machine_new();
-	g_autofree char *file = add_process(machine, 7, "mnt:[2]",
-					    "71 70 253:2 / /d\xff rw - ext4 /dev/vda2 rw\n" DATA);
 	g_autoptr(SfPlan) plan = NULL;
 	g_autoptr(SfPlan) copy = NULL;
 
+	g_free(add_process(machine, 7, "mnt:[2]",
+			   "71 70 253:2 / /d\xff rw - ext4 /dev/vda2 rw\n" DATA));
 	fake_machine_write(machine, "proc/7/comm", "box\n");
 	fake_machine_mount(machine, ROOT "21 20 0:5 / /dev rw - devtmpfs dev rw\n"
 					 "22 20 7:0 / /img rw - ext4 /dev/loop0 rw\n");
@@ -340,7 +340,6 @@ static void test_keeps_watch(void)
 static void test_ways(void)
 {
 	g_autoptr(FakeMachine) machine = machine_new();
-	g_autofree char *table = add_process(machine, 7, "mnt:[2]", DATA);
 	g_autoptr(GArray) devices = g_array_new(FALSE, FALSE, sizeof(SfDevice));
 	const SfDevice wanted[] = {SF_DEVICE(253, 2), SF_DEVICE(253, 3)};
 	g_autoptr(SfScout) scout = NULL;
@@ -349,6 +348,7 @@ static void test_ways(void)
 	const char *trouble;
 	Answer answer = {0};
 
+	g_free(add_process(machine, 7, "mnt:[2]", DATA));
 	g_array_append_vals(devices, wanted, 2);
 	scout = sf_scout_start(&machine->source, NULL, devices, NULL);
 	ask(scout, SF_SCOUT_WAYS, &answer);
