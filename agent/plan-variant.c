@@ -146,10 +146,12 @@ GVariant *sf_plan_to_variant(const SfPlan *plan)
 
 		g_variant_builder_add(&edges, "(qq)", edge->before, edge->after);
 	}
-	for (guint i = 0; i < plan->left_out->len; i++)
-		g_variant_builder_add_value(&left_out,
-					    left_out_to_variant(
-						    g_ptr_array_index(plan->left_out, i)));
+	for (guint i = 0; i < plan->left_out->len; i++) {
+		const SfLeftOut *left = g_ptr_array_index(plan->left_out, i);
+
+		if (sf_left_out_reason_is_uncovered(left->reason))
+			g_variant_builder_add_value(&left_out, left_out_to_variant(left));
+	}
 	return g_variant_new("(@a" SF_PLAN_VARIANT_TARGET "@a(qq)@a" SF_PLAN_VARIANT_LEFT_OUT "b)",
 			     g_variant_builder_end(&targets), g_variant_builder_end(&edges),
 			     g_variant_builder_end(&left_out), (gboolean)plan->is_whole);

@@ -6,7 +6,8 @@
 #include "agent/plan.h"
 
 /* A plan on its way from the process that made it, with what a freeze needs: not the table, nor all
- * the mount points of a target, nor the warnings. */
+ * the mount points of a target, nor the warnings. Of what is left out only what the snapshot does
+ * not cover, which the answer names: of the rest there may be ten thousand mounts. */
 #define SF_PLAN_VARIANT_SPACE "m(tiayay)"
 #define SF_PLAN_VARIANT_ROUTES "a(ayi" SF_PLAN_VARIANT_SPACE ")"
 #define SF_PLAN_VARIANT_TARGET "(t" SF_PLAN_VARIANT_SPACE "ayayi" SF_PLAN_VARIANT_ROUTES "ayayatb)"

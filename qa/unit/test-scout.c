@@ -249,7 +249,8 @@ static void test_plan_travels(void)
 			   "71 70 253:2 / /d\xff rw - ext4 /dev/vda2 rw\n" DATA));
 	fake_machine_write(machine, "proc/7/comm", "box\n");
 	fake_machine_mount(machine, ROOT "21 20 0:5 / /dev rw - devtmpfs dev rw\n"
-					 "22 20 7:0 / /img rw - ext4 /dev/loop0 rw\n");
+					 "22 20 7:0 / /img rw - ext4 /dev/loop0 rw\n"
+					 "23 20 0:9 / /zfs rw - zfs tank rw\n");
 	fake_machine_loop(machine, "loop0", "7:0", "/a.img");
 	plan = sf_plan_new(&machine->source, NULL, NULL);
 	copy = travel(plan);
@@ -258,10 +259,12 @@ static void test_plan_travels(void)
 	g_assert_true(copy->is_whole);
 	for (guint i = 0; i < plan->targets->len; i++)
 		assert_same_target(copy->targets->pdata[i], plan->targets->pdata[i]);
+	/* Only what the answer names. */
+	g_assert_cmpuint(plan->left_out->len, ==, 2);
 	g_assert_cmpuint(copy->left_out->len, ==, 1);
 	const SfLeftOut *left_out = copy->left_out->pdata[0];
-	g_assert_cmpstr(left_out->mountpoint, ==, "/dev");
-	g_assert_cmpint(left_out->reason, ==, SF_LEFT_OUT_PSEUDO);
+	g_assert_cmpstr(left_out->mountpoint, ==, "/zfs");
+	g_assert_cmpint(left_out->reason, ==, SF_LEFT_OUT_UNSUPPORTED);
 }
 
 static void test_no_plan(void)
