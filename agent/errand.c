@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "agent/child.h"
 #include "agent/errand.h"
 #include "agent/process.h"
 
@@ -156,8 +157,7 @@ static int run_child(void *data)
 	Child *child = data;
 
 	/* GLib's handlers write to descriptors that are closed here, or another file's. */
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
+	sf_child_reset_signals();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	child->work(child->fd, child->work_data);
 	return 0;

@@ -34,18 +34,6 @@ SfLookout *sf_lookout_new(const SfPlanSource *source, const char *const *mountpo
 	return lookout;
 }
 
-void sf_lookout_free(SfLookout *lookout)
-{
-	if (!lookout)
-		return;
-	if (lookout->monitor)
-		mnt_unref_monitor(lookout->monitor);
-	sf_mounts_free(lookout->now);
-	sf_plan_free(lookout->plan);
-	g_clear_pointer(&lookout->held, g_hash_table_unref);
-	g_free(lookout);
-}
-
 static bool watch_table(SfLookout *lookout, GError **error)
 {
 	lookout->monitor = mnt_new_monitor();

@@ -21,10 +21,9 @@ typedef enum {
 	SF_TABLES_OTHER, /* a plan of now is another one */
 } SfTablesChange;
 
-/* @source must outlive it; @mountpoints: (nullable): as for sf_plan_new(), the same */
+/* It goes with its process. @source must outlive it; @mountpoints: (nullable): as for
+ * sf_plan_new(), the same */
 SfLookout *sf_lookout_new(const SfPlanSource *source, const char *const *mountpoints);
-void sf_lookout_free(SfLookout *lookout);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(SfLookout, sf_lookout_free)
 
 /* Starts to watch, then reads and plans. Returns: (transfer none) (nullable) */
 const SfPlan *sf_lookout_plan(SfLookout *lookout, GError **error);

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "agent/child.h"
 #include "agent/errand.h"
 #include "agent/freezer/capabilities.h"
 #include "agent/lookout.h"
@@ -128,8 +129,7 @@ static bool answer(const SfScoutWork *work, SfLookout *lookout, char question)
 
 static void settle(void)
 {
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
+	sf_child_reset_signals();
 	/* What a terminal sends to all of its processes: the agent says when this one ends. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);

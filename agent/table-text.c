@@ -45,7 +45,7 @@ GByteArray *sf_table_text_read(int fd)
 	return read_text(fd, MAX_TEXT);
 }
 
-static bool has_changed(int fd)
+bool sf_table_text_has_changed(int fd)
 {
 	struct pollfd polled = {.fd = fd, .events = POLLPRI};
 
@@ -56,7 +56,7 @@ GByteArray *sf_table_text_read_own(int fd)
 {
 	GByteArray *text = read_text(fd, MAX_OWN_TEXT);
 
-	for (int i = 1; text && i < MAX_READINGS && has_changed(fd); i++) {
+	for (int i = 1; text && i < MAX_READINGS && sf_table_text_has_changed(fd); i++) {
 		if (lseek(fd, 0, SEEK_SET) != 0)
 			break;
 		g_byte_array_unref(text);

@@ -15,6 +15,10 @@ GByteArray *sf_table_text_read(int fd);
  * one that goes. */
 GByteArray *sf_table_text_read_own(int fd);
 
+/* Whether the kernel says (proc(5)) of an open mountinfo file that the table changed since it was
+ * opened, or since the last call: it tells of a change once. */
+bool sf_table_text_has_changed(int fd);
+
 /* What another namespace's table holds, at a glance. */
 typedef struct {
 	bool is_of_interest;  /* a superblock on a disk or behind a network that the own table does

@@ -10,10 +10,10 @@
 #include "config.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include "agent/commands/fsinfo-cache.h"
+#include "agent/table-text.h"
 
 struct SfFsinfoCache {
 	guint seconds;
@@ -48,15 +48,6 @@ void sf_fsinfo_cache_free(SfFsinfoCache *cache)
 	g_free(cache);
 }
 
-/* The kernel compares with the state in which the table was when the file was opened (proc(5)). It
- * tells of a change once: what it told of is dropped at once. */
-static bool has_changed(const SfFsinfoCache *cache)
-{
-	struct pollfd polled = {.fd = cache->watch, .events = POLLPRI};
-
-	return poll(&polled, 1, 0) != 0;
-}
-
 static gboolean on_time_over(gpointer user_data)
 {
 	SfFsinfoCache *cache = user_data;
@@ -77,7 +68,8 @@ SfFsinfoTable *sf_fsinfo_cache_get(SfFsinfoCache *cache, const char *mountinfo, 
 	SfFsinfoTable *table;
 	SfMounts *mounts;
 
-	if (cache->table && !has_changed(cache))
+	/* What it tells of, it tells of once: so that is dropped at once. */
+	if (cache->table && !sf_table_text_has_changed(cache->watch))
 		return sf_fsinfo_table_ref(cache->table);
 	drop(cache);
 	/* Before the table is read: what changes meanwhile has changed since. */
